@@ -1,0 +1,50 @@
+"""Quality of AI-generated video in four dimensions, as a callable, differentiable reward."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from aigv_reward.dimensions import DIMENSIONS
+    from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel
+    from aigv_reward.reward import RewardFn, Scores, VideoReward
+    from aigv_reward.video import Video, VideoDecodeError, read_video
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DIMENSIONS",
+    "AIGVRewardConfig",
+    "AIGVRewardModel",
+    "RewardFn",
+    "Scores",
+    "Video",
+    "VideoDecodeError",
+    "VideoReward",
+    "read_video",
+]
+
+_HOME = {
+    "DIMENSIONS": "aigv_reward.dimensions",
+    "AIGVRewardConfig": "aigv_reward.model",
+    "AIGVRewardModel": "aigv_reward.model",
+    "RewardFn": "aigv_reward.reward",
+    "Scores": "aigv_reward.reward",
+    "VideoReward": "aigv_reward.reward",
+    "Video": "aigv_reward.video",
+    "VideoDecodeError": "aigv_reward.video",
+    "read_video": "aigv_reward.video",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

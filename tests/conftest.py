@@ -1,0 +1,23 @@
+"""What every test needs: no model hub, few threads, reproducible property tests."""
+
+from __future__ import annotations
+
+import os
+
+# Before anything imports huggingface_hub, which reads it once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+import pytest
+import torch
+from hypothesis import settings
+
+# Shared machines make a time limit on one example flaky; derandomised runs can be repeated.
+settings.register_profile("aigv_reward", deadline=None, derandomize=True)
+settings.load_profile("aigv_reward")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_threads() -> None:
+    """Tiny models run slower on many threads than on two."""
+    torch.set_num_threads(min(torch.get_num_threads(), 2))

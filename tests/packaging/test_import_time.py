@@ -1,0 +1,50 @@
+"""`import aigv_reward` is cheap: a program pays for the libraries that it uses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+LAZY = {"accelerate", "av", "decord", "diffusers", "peft", "ray", "transformers", "trl"}
+
+
+def python(code: str) -> str:
+    """What a new interpreter prints when it runs `code`."""
+    return subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    ).stdout
+
+
+def test_import_costs_under_a_second_more_than_torch() -> None:
+    code = (
+        "import time, torch; start = time.perf_counter(); import aigv_reward; "
+        "print(time.perf_counter() - start)"
+    )
+    assert min(float(python(code)) for _ in range(3)) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("aigv_reward", LAZY),
+        ("aigv_reward.dimensions", LAZY | {"torch"}),
+        ("aigv_reward.cli", {"diffusers", "ray", "trl"}),
+    ],
+)
+def test_import_loads_none_of_the_heavy_libraries(module: str, absent: set[str]) -> None:
+    loaded = json.loads(python(f"import json, sys, {module}; print(json.dumps(list(sys.modules)))"))
+    assert module in loaded
+    assert absent & set(loaded) == set()
+
+
+def test_public_names_are_listed_and_a_dozen_at_most() -> None:
+    code = (
+        "import json, aigv_reward as a; "
+        "print(json.dumps([a.__all__, [n for n in a.__all__ if n not in dir(a)]]))"
+    )
+    names, unlisted = json.loads(python(code))
+    assert 0 < len(names) <= 12
+    assert unlisted == []
