@@ -1,0 +1,14 @@
+"""Reading videos, and choosing which of their frames a view takes."""
+
+from aigv_reward.video.indices import FrameSampling
+from aigv_reward.video.reading import read_frames, read_video
+from aigv_reward.video.video import SampledFrames, Video, VideoDecodeError
+
+__all__ = [
+    "FrameSampling",
+    "SampledFrames",
+    "Video",
+    "VideoDecodeError",
+    "read_frames",
+    "read_video",
+]
