@@ -52,6 +52,8 @@ class Views:
         """
         if not views:
             raise ValueError("no views to join; give at least one")
+        if len(views) == 1:
+            return views[0]
         return Views(
             torch.cat([v.key_frames for v in views]),
             torch.cat([v.fragments for v in views]),

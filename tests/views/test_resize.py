@@ -41,6 +41,13 @@ def test_nearest_takes_the_pixel_at_the_floor(noise, source, target):
     assert torch.equal(resize(frames, target, interpolation="nearest"), expected)
 
 
+@pytest.mark.parametrize(("source", "target"), [*SIZES, ((480, 720), (224, 224))])
+def test_nearest_bytes_are_the_same_from_any_memory(noise, relayout, source, target):
+    frames = noise(1, 2, 3, *source)
+    expected = resize(frames.float(), target, interpolation="nearest")
+    assert torch.equal(resize(relayout(frames), target, interpolation="nearest").float(), expected)
+
+
 @pytest.mark.parametrize(("source", "target"), [*SIZES, ((720, 402), (224, 224))])
 def test_bytes_stay_within_one_grey_level_of_floats(noise, relayout, source, target):
     frames = relayout(noise(1, 2, 3, *source))

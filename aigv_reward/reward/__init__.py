@@ -1,0 +1,7 @@
+"""The quality model as a reward: scores of anything that holds frames, with gradients."""
+
+from aigv_reward.reward.reward_fn import RewardFn
+from aigv_reward.reward.scores import Scores
+from aigv_reward.reward.video_reward import VideoReward
+
+__all__ = ["RewardFn", "Scores", "VideoReward"]

@@ -1,0 +1,154 @@
+"""Anything that holds a video's frames, as one checked tensor."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any, BinaryIO, Literal, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from aigv_reward.video import Video
+
+VideoInput: TypeAlias = (
+    str | os.PathLike[str] | bytes | BinaryIO | Video | Tensor | np.ndarray | Sequence[Any]
+)
+Rates: TypeAlias = float | Sequence[float | None] | Tensor | np.ndarray | None
+Layout = Literal["btchw", "bcthw", "bthwc"]
+
+OVERSHOOT = 0.5  # of the value range; an unclamped decoder stays well within it
+
+
+def is_source(video: VideoInput) -> bool:
+    """Whether `video` has to be decoded: a path, bytes or a binary file object."""
+    return isinstance(video, str | bytes | os.PathLike) or hasattr(video, "read")
+
+
+def as_video(video: VideoInput, fps: float | None) -> tuple[Tensor, float | None]:
+    """Frames (T, 3, H, W) and frame rate of a video that is in memory.
+
+    Args:
+        video: a `Video`; a (T, 3, H, W) tensor; a (T, H, W, 3) array, as decoders and diffusers'
+            `output_type="np"` give it; or a list of PIL frames. uint8, or float in [0, 1].
+        fps: frames per second of a raw tensor, array or list; a `Video` has its own.
+
+    Raises:
+        ValueError: wrong layout, size, type or range.
+    """
+    if isinstance(video, Video):
+        return video.frames, video.fps
+    if isinstance(video, np.ndarray):
+        if video.ndim != 4 or video.shape[-1] != 3:
+            raise ValueError(
+                f"array of shape {video.shape}: arrays are (T, H, W, 3); "
+                "pass torch.from_numpy(...) for (T, 3, H, W)"
+            )
+        frames = torch.from_numpy(np.require(video, requirements=["C", "W"])).permute(0, 3, 1, 2)
+    elif isinstance(video, Tensor):
+        frames = video
+    else:
+        frames = _pil_frames(video)
+    if frames.ndim != 4 or frames.shape[1] != 3:
+        raise ValueError(
+            f"frames of shape {tuple(frames.shape)}: one video is (T, 3, H, W); permute it, "
+            "or call the reward on a batch with layout="
+        )
+    return checked(frames), fps
+
+
+def _pil_frames(video: Any) -> Tensor:
+    if not isinstance(video, Sequence) or not video or not hasattr(video[0], "convert"):
+        raise ValueError(
+            f"cannot read a video from {type(video).__name__}; pass a path, bytes, a Video, a "
+            "(T, 3, H, W) tensor, a (T, H, W, 3) array or a list of PIL frames"
+        )
+    sizes = {frame.size for frame in video}
+    if len(sizes) > 1:
+        raise ValueError(f"PIL frames of different sizes {sorted(sizes)}; resize them to one size")
+    stacked = np.stack([np.asarray(frame.convert("RGB")) for frame in video])
+    return torch.from_numpy(stacked).permute(0, 3, 1, 2)
+
+
+def as_batch(frames: Tensor, *, layout: Layout, value_range: tuple[float, float]) -> Tensor:
+    """(B, T, 3, H, W) in [0, 1] or uint8 from a batch in a named layout and range.
+
+    Raises:
+        ValueError: the shape does not fit the layout, or values lie far outside the range.
+    """
+    orders = {"btchw": (0, 1, 2, 3, 4), "bcthw": (0, 2, 1, 3, 4), "bthwc": (0, 1, 4, 2, 3)}
+    if layout not in orders:
+        raise ValueError(f"unknown layout {layout!r}; choose from {', '.join(orders)}")
+    if frames.ndim != 5 or frames.shape[layout.index("c")] != 3:
+        raise ValueError(
+            f"frames of shape {tuple(frames.shape)} are not {layout!r} with 3 channels; "
+            "name the layout of your frames with layout="
+        )
+    low, high = value_range
+    if not low < high:
+        raise ValueError(f"value_range {value_range} must rise, from the darkest to the brightest")
+    return checked(frames.permute(orders[layout]), value_range)
+
+
+def checked(frames: Tensor, value_range: tuple[float, float] = (0.0, 1.0)) -> Tensor:
+    """Frames (..., 3, H, W) as uint8, or as finite floats around [0, 1], in float32 or wider.
+
+    Half precision is widened first: averaging pixels in it would cost more than a grey level.
+
+    Raises:
+        ValueError: no pixels, another dtype, NaN or infinite pixels, or floats that lie outside
+            the range by more than half of it.
+    """
+    if frames.numel() == 0:
+        raise ValueError(
+            f"frames of shape {tuple(frames.shape)} hold no pixels; pass 1 frame or more"
+        )
+    if frames.dtype == torch.uint8:
+        return frames
+    if not frames.is_floating_point():
+        raise ValueError(f"frames of dtype {frames.dtype}; pass uint8 0..255 or float 0..1")
+    frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
+    least, most = (float(value) for value in torch.aminmax(frames.detach()))
+    if not (np.isfinite(least) and np.isfinite(most)):
+        raise ValueError("frames hold NaN or infinite pixels; they have no score")
+    low, high = value_range
+    margin = OVERSHOOT * (high - low)
+    if least < low - margin or most > high + margin:
+        raise ValueError(
+            f"float frames span {least:.3g}..{most:.3g}, expected {low:g}..{high:g}; name their "
+            "range with value_range=, or pass uint8 for 0..255"
+        )
+    return frames if (low, high) == (0.0, 1.0) else (frames - low) / (high - low)
+
+
+def per_video(values: Sequence[Any] | None, count: int, what: str) -> list[Any]:
+    """One entry a video; None where `values` is None.
+
+    Raises:
+        ValueError: one string, or another number of entries.
+    """
+    if values is None:
+        return [None] * count
+    if isinstance(values, str) or len(values) != count:
+        size = "one string" if isinstance(values, str) else f"{len(values)} entries"
+        raise ValueError(
+            f"{what} has {size} for {count} videos; pass a list with one entry a video"
+        )
+    return list(values)
+
+
+def frame_rates(fps: Rates, count: int) -> list[float | None]:
+    """One frame rate a video from one for all, or one each.
+
+    Raises:
+        ValueError: another number of entries, or entries that are no numbers.
+    """
+    given: Any = fps.tolist() if isinstance(fps, Tensor | np.ndarray) else fps
+    same = isinstance(given, Real)
+    rates: list[Any] = [given] * count if same else per_video(given, count, "fps")
+    for rate in rates:
+        if rate is not None and not isinstance(rate, Real):
+            raise ValueError(f"fps has an entry {rate!r}; give one number, or one a video")
+    return rates

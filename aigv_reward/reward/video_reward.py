@@ -1,0 +1,340 @@
+"""The quality model as a reward of video frames."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from aigv_reward.dimensions import Dimension
+from aigv_reward.model import AIGVRewardModel
+from aigv_reward.reward.checkpoint import load_checkpoint
+from aigv_reward.reward.inputs import (
+    Layout,
+    Rates,
+    VideoInput,
+    as_batch,
+    as_video,
+    frame_rates,
+    is_source,
+    per_video,
+)
+from aigv_reward.reward.prefetch import prepared_views
+from aigv_reward.reward.scores import Scores
+from aigv_reward.reward.weighting import calibrate, check_calibration, weighted_sum
+from aigv_reward.reward.windows import read_views, window_views
+from aigv_reward.views import Views
+
+
+class VideoReward:
+    """Scores videos in up to four dimensions, differentiable in their pixels.
+
+    The weights are frozen; the caller owns grad mode, train mode and device placement. A plain
+    object rather than a module, so that a trainer that holds it neither trains nor saves it.
+
+    Args:
+        model: the quality model; its parameters are frozen here.
+        tokenizer: reads text prompts; needed only when prompts are given.
+        weights: {dimension: weight} of the sum that calling the reward returns; default overall
+            alone, or the mean of what the checkpoint answers where it does not answer overall.
+        calibrated: return z-scores against the checkpoint's reference set.
+
+    Raises:
+        ValueError: no weights, one that is not finite or names a dimension that the checkpoint
+            does not answer, or `calibrated` without calibration of a weighted dimension.
+    """
+
+    def __init__(
+        self,
+        model: AIGVRewardModel,
+        *,
+        tokenizer: PreTrainedTokenizerFast | None = None,
+        weights: Mapping[Dimension, float] | None = None,
+        calibrated: bool = False,
+    ) -> None:
+        self.model = model.requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.sampling = model.config.view_sampling
+        self.dimensions = model.config.dimensions
+        self.calibrated = calibrated
+        if weights is None:
+            names = ("overall",) if "overall" in self.dimensions else self.dimensions
+            weights = {name: 1.0 / len(names) for name in names}
+        self._check_dimensions(weights, "weights")
+        for name, weight in weights.items():
+            if not math.isfinite(weight):
+                raise ValueError(f"the weight of {name!r} is {weight}; it must be finite")
+        self.weights = {name: float(weight) for name, weight in weights.items()}
+        if calibrated:
+            check_calibration(model.config, self.weights)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        checkpoint: str | os.PathLike[str] | None = None,
+        *,
+        weights: Mapping[Dimension, float] | None = None,
+        calibrated: bool = False,
+        gradient_checkpointing: bool = False,
+        device: str | torch.device | None = None,
+        dtype: torch.dtype | str | None = None,
+        **model_kwargs: Any,
+    ) -> VideoReward:
+        """A reward from the bundled default, a folder, or a hub id.
+
+        Args:
+            checkpoint: None for the bundled default; only a hub id reaches the network.
+            weights: see `VideoReward`.
+            calibrated: see `VideoReward`.
+            gradient_checkpointing: recompute activations in the backward pass.
+            device: where to put the model; leave it out with `device_map`.
+            dtype: of the weights, default float32.
+            model_kwargs: go to `AIGVRewardModel.from_pretrained`: `device_map`,
+                `quantization_config`, `attn_implementation`, ...
+
+        Raises:
+            ValueError: no such checkpoint, or its weights do not fit its config.
+        """
+        model, tokenizer = load_checkpoint(checkpoint, dtype=dtype or torch.float32, **model_kwargs)
+        if gradient_checkpointing:
+            model.gradient_checkpointing_enable()
+        reward = cls(model, tokenizer=tokenizer, weights=weights, calibrated=calibrated)
+        return reward if device is None else reward.to(device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoders are."""
+        return self._encoder_weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the encoders' weights."""
+        return self._encoder_weight.dtype
+
+    @property
+    def _encoder_weight(self) -> Tensor:
+        # A convolution: quantisation packs linear layers into bytes and leaves these alone.
+        return next(self.model.motion.parameters())
+
+    @property
+    def trained(self) -> tuple[Dimension, ...]:
+        """Dimensions that the checkpoint was trained to answer."""
+        return tuple(name for name in self.dimensions if name in self.model.config.trained)
+
+    def to(
+        self, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+    ) -> VideoReward:
+        """Move the model; returns self."""
+        model: Any = self.model  # transformers wraps `to` in a way that hides its arguments
+        model.to(device=device, dtype=dtype)
+        return self
+
+    def __call__(
+        self,
+        frames: Tensor,
+        prompts: Sequence[str | None] | None = None,
+        *,
+        fps: Rates = None,
+        layout: Layout = "btchw",
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> Tensor:
+        """The weighted sum of the scores of a batch, differentiable in `frames`.
+
+        Args:
+            frames: (B, T, 3, H, W), RGB, float in [0, 1] or uint8. Floats may overshoot a little,
+                as an unclamped decoder's do.
+            prompts: the text each video was made from, or None; read by the semantic question.
+            fps: frames per second, a float or (B,); needed where the checkpoint samples by time.
+            layout: "btchw", "bcthw" or "bthwc".
+            value_range: of float frames, e.g. (-1, 1).
+
+        Returns:
+            (B,), on the scale of the weights times the scores.
+
+        Raises:
+            ValueError: frames in another layout or range, NaN, a missing fps, too long a prompt.
+        """
+        batch = as_batch(frames, layout=layout, value_range=value_range)
+        views = self._batch_views(batch, frame_rates(fps, len(batch)))
+        values = self.score_views(views, prompts, dimensions=tuple(self.weights))
+        return weighted_sum(values, self.weights)
+
+    def score(
+        self,
+        videos: Sequence[VideoInput] | Tensor,
+        prompts: Sequence[str | None] | None = None,
+        *,
+        fps: Rates = None,
+        clips: int = 1,
+        batch_size: int = 8,
+        dimensions: Sequence[Dimension] | None = None,
+    ) -> Scores:
+        """Scores of videos of any length and size.
+
+        Args:
+            videos: a list that may mix paths, bytes, file objects, `Video`s, (T, 3, H, W) tensors,
+                (T, H, W, 3) arrays and lists of PIL frames; or one (B, T, 3, H, W) tensor.
+            prompts: the text each video was made from, or None; read by the semantic question.
+            fps: of raw tensors, arrays and PIL frames, one or one a video; files know theirs.
+            clips: score this many consecutive windows of each video and average them.
+            batch_size: windows that go through the model at once; scores do not depend on it.
+                About as many files' views are prepared meanwhile, one decoded file at a time.
+            dimensions: what to score, default all that the checkpoint answers.
+
+        Raises:
+            VideoDecodeError: a file that cannot be read, with its path and the reason.
+            ValueError: anything else that has no score.
+        """
+        names = self._asked(dimensions)
+        count = _count(videos)
+        if clips < 1 or batch_size < 1:
+            raise ValueError(f"clips={clips} and batch_size={batch_size} must be at least 1")
+        texts = per_video(prompts, count, "prompts")
+        rates = frame_rates(fps, count)
+
+        def views_of(index: int) -> Views:
+            return self.prepare(videos[index], fps=rates[index], clips=clips)
+
+        owners = [index for index in range(count) for _ in range(clips)]
+        parts: list[dict[Dimension, Tensor]] = []
+        ahead = max(1, batch_size // clips)
+        with closing(prepared_views(views_of, videos, ahead=ahead)) as prepared:
+            windows = self._windows(prepared)
+            for start in range(0, len(owners), batch_size):
+                batch = owners[start : start + batch_size]
+                views = Views.cat(list(islice(windows, len(batch))))
+                labels = [_label(videos[index], index) for index in batch]
+                parts.append(self._answer(views, [texts[i] for i in batch], names, labels))
+        flat = {name: torch.cat([p[name] for p in parts]).view(count, clips) for name in names}
+        return Scores(
+            values={name: column.mean(dim=1) for name, column in flat.items()},
+            trained=self.trained,
+            calibrated=self.calibrated,
+            windows=flat if clips > 1 else None,
+        )
+
+    def prepare(self, video: VideoInput, *, fps: float | None = None, clips: int = 1) -> Views:
+        """The normalised views of one video's windows, (clips, ...), on the CPU for files.
+
+        Splits reading from scoring: call it in data loader workers, then `score_views`.
+        """
+        if is_source(video):
+            return read_views(video, self.sampling, clips=clips, dtype=self._view_dtype)  # type: ignore[arg-type]
+        frames, rate = as_video(video, fps)
+        return window_views(
+            frames[None], self.sampling, fps=rate, clips=clips, dtype=self._view_dtype
+        )
+
+    def score_views(
+        self,
+        views: Views,
+        prompts: Sequence[str | None] | None = None,
+        *,
+        dimensions: Sequence[Dimension] | None = None,
+    ) -> dict[Dimension, Tensor]:
+        """{dimension: (B,)} of prepared views, calibrated if the reward is.
+
+        Raises:
+            ValueError: a score is not finite.
+        """
+        labels = [str(index) for index in range(len(views))]
+        return self._answer(views, prompts, self._asked(dimensions), labels)
+
+    def _answer(
+        self,
+        views: Views,
+        prompts: Sequence[str | None] | None,
+        names: Sequence[Dimension],
+        labels: Sequence[str],
+    ) -> dict[Dimension, Tensor]:
+        views = views.to(self.device, self.dtype)
+        text_ids = self._text_ids(prompts, len(views), names)
+        scores = self.model(
+            views.key_frames, views.fragments, views.fast, dimensions=names, text_ids=text_ids
+        ).scores
+        bad = (~torch.isfinite(scores)).any(dim=1).tolist()
+        if any(bad):
+            videos = ", ".join(dict.fromkeys(x for x, b in zip(labels, bad, strict=True) if b))
+            raise ValueError(f"scores of video {videos} are not finite; check weights and dtype")
+        values = dict(zip(names, scores.unbind(dim=1), strict=True))
+        return calibrate(values, self.model.config) if self.calibrated else values
+
+    @property
+    def _view_dtype(self) -> torch.dtype:
+        return torch.promote_types(self.dtype, torch.float32)
+
+    def _windows(self, prepared: Iterable[Views]) -> Iterator[Views]:
+        for views in prepared:
+            views = views.to(self.device, self.dtype)
+            for index in range(len(views)):
+                yield views[index]
+
+    def _batch_views(self, frames: Tensor, rates: Sequence[float | None]) -> Views:
+        if not self.sampling.needs_fps or len(set(rates)) == 1:
+            return window_views(frames, self.sampling, fps=rates[0], dtype=self._view_dtype)
+        return Views.cat(
+            [
+                window_views(video[None], self.sampling, fps=rate, dtype=self._view_dtype)
+                for video, rate in zip(frames, rates, strict=True)
+            ]
+        )
+
+    def _text_ids(
+        self, prompts: Sequence[str | None] | None, batch: int, names: Sequence[Dimension]
+    ) -> list[list[int] | None] | None:
+        texts = [text or None for text in per_video(prompts, batch, "prompts")]
+        for text in texts:
+            if not isinstance(text, str | None):
+                raise ValueError(f"prompts has an entry {text!r}; give a string or None a video")
+        questions = self.model.prompt_format.questions
+        if not any(texts) or all(questions[name].prompted_ids is None for name in names):
+            return None
+        if self.tokenizer is None:
+            raise ValueError(
+                "prompts were given, but the checkpoint has no tokenizer.json; add one to its "
+                "folder or pass prompts=None"
+            )
+        return [
+            None if text is None else self.tokenizer.encode(text, add_special_tokens=False)
+            for text in texts
+        ]
+
+    def _asked(self, dimensions: Sequence[Dimension] | None) -> tuple[Dimension, ...]:
+        if dimensions is None:
+            return self.dimensions
+        self._check_dimensions(dimensions, "dimensions")
+        return tuple(dict.fromkeys(dimensions))
+
+    def _check_dimensions(self, names: Any, what: str) -> None:
+        known = ", ".join(self.dimensions)
+        if not names:
+            raise ValueError(f"{what} are empty; name one or more of {known}")
+        if isinstance(names, str):
+            raise ValueError(f"{what} is one string {names!r}; wrap it in [ ]")
+        for name in names:
+            if name not in self.dimensions:
+                raise ValueError(f"unknown dimension {name!r}; this reward scores {known}")
+
+
+def _count(videos: Sequence[VideoInput] | Tensor) -> int:
+    """How many videos; a ValueError for one video that is not in a list, or none."""
+    single = isinstance(videos, str | bytes | os.PathLike) or getattr(videos, "ndim", 5) == 4
+    if single or not hasattr(videos, "__len__"):
+        raise ValueError(
+            f"videos is one {type(videos).__name__}, not a list or a (B, T, 3, H, W) tensor; "
+            "wrap it in [ ]"
+        )
+    if len(videos) == 0:
+        raise ValueError("videos is empty; pass at least one")
+    return len(videos)
+
+
+def _label(video: VideoInput, index: int) -> str:
+    return repr(os.fspath(video)) if isinstance(video, str | os.PathLike) else f"videos[{index}]"
