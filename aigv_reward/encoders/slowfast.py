@@ -7,6 +7,7 @@ features do not depend on the slow pathway, which is never built.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -142,4 +143,4 @@ class FastPathway(nn.Module):
             for block in stage.children():
                 x = block(x)
         x = x.mean(dim=(3, 4)).transpose(1, 2)  # (B, T, C)
-        return x + self.position_embedding.weight[:num_frames]
+        return x + self.position_embedding(torch.arange(num_frames, device=x.device))
