@@ -115,15 +115,20 @@ def write_ladder(folder: Path, sampling: ViewSampling, number: int) -> Path:
     return path
 
 
+def read_info(path: Path) -> LadderInfo:
+    """A ladder's description alone."""
+    with safe_open(path, framework="pt") as file:
+        return LadderInfo(**json.loads(file.metadata()["info"]))
+
+
 def read_ladder(path: Path, sampling: ViewSampling) -> tuple[LadderInfo, Views]:
     """A ladder's description and its normalised views, (5, ...)."""
     with safe_open(path, framework="pt") as file:
-        info = LadderInfo(**json.loads(file.metadata()["info"]))
         parts = [
             normalize(file.get_tensor(key), mean=sampling.mean, std=sampling.std)
             for key in ("key_frames", "fragments", "fast")
         ]
-    return info, Views(*parts)
+    return read_info(path), Views(*parts)
 
 
 @lru_cache(maxsize=2)

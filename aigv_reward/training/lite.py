@@ -17,18 +17,19 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
 
 from aigv_reward.dimensions import DIMENSIONS, Dimension
 from aigv_reward.evaluation import severity_agreement
-from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel
+from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel, AIGVRewardOutput
 from aigv_reward.regressor import LEVEL_WORDS, PromptFormat
 from aigv_reward.regressor.prompt import PIECES, QUESTIONS
-from aigv_reward.training.ladders import HELD_OUT, SEVERITIES, LadderInfo, read_ladder
+from aigv_reward.training.ladders import HELD_OUT, SEVERITIES, LadderInfo, read_info, read_ladder
 from aigv_reward.training.losses import level_cross_entropy, plcc_loss, rank_hinge
 from aigv_reward.video.indices import FrameSampling
 from aigv_reward.views import Views, ViewSampling
@@ -99,6 +100,31 @@ def lite_config(tokenizer: PreTrainedTokenizerFast) -> AIGVRewardConfig:
         trained=list(DIMENSIONS),
         score_version="lite-1",
     )
+
+
+class Probes(nn.Module):
+    """Linear read-outs of each encoder's own dimension, there only while training.
+
+    They give the encoders a gradient that does not pass through the language model, which is
+    itself still learning to read; without them the first few hundred steps teach little.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict(
+            {name: nn.Linear(2 * width, 1) for name in ("technical", "motion", "semantic")}
+        )
+
+    def forward(self, output: AIGVRewardOutput, targets: Tensor) -> Tensor:
+        """Mean Huber loss of the read-outs; `targets` (B, 4) in the order of `DIMENSIONS`."""
+        losses = []
+        for name, head in self.heads.items():
+            tokens = getattr(output, f"{name}_tokens")  # (B, N, H)
+            spread = (tokens.var(dim=1, correction=0) + 1e-6).sqrt()  # repeated tokens have none
+            pooled = torch.cat([tokens.mean(dim=1), spread], dim=1)
+            target = targets[:, DIMENSIONS.index(cast(Dimension, name))]
+            losses.append(nn.functional.huber_loss(head(pooled)[:, 0], target - 3.0))
+        return torch.stack(losses).mean()
 
 
 def ladder_loss(
@@ -216,26 +242,28 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule here")
     parser.add_argument("--batch", type=int, default=3, help="ladders a step, 5 clips each")
-    parser.add_argument("--lr", type=float, default=8e-4)
+    parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report-every", type=int, default=250)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     choice = random.Random(args.seed)
-    infos = [read_ladder(p, SAMPLING)[0] for p in sorted(args.ladders.glob("*.safetensors"))[:400]]
-    tokenizer = lite_tokenizer([info.caption for info in infos])
+    paths = sorted(args.ladders.glob("*.safetensors"))[:400]
+    tokenizer = lite_tokenizer([read_info(path).caption for path in paths])
     model = AIGVRewardModel(lite_config(tokenizer))
     # A fifth faster on CPUs.
     model.motion.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
-    decayed = [p for p in model.parameters() if p.ndim > 1]
-    plain = [p for p in model.parameters() if p.ndim <= 1]
+    probes = Probes(model.config.text_config.hidden_size)
+    parameters = [*model.parameters(), *probes.parameters()]
+    decayed = [p for p in parameters if p.ndim > 1]
+    plain = [p for p in parameters if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
         lr=args.lr,
     )
     begun = time.monotonic()
-    running = None
+    running: Tensor | None = None
     step = 0
     for step, batch in enumerate(batches(args.ladders, args.batch, order=choice)):
         spent = (time.monotonic() - begun) / 60
@@ -259,13 +287,16 @@ def main() -> None:
         output = model(views.key_frames, views.fragments, views.fast, text_ids=ids)
         ladder_of = torch.arange(len(batch)).repeat_interleave(len(SEVERITIES))
         loss = ladder_loss(model, output.level_logits, targets, ladder_of)
+        probed = probes(output, targets)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        (loss + probed).backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
-        running = loss.item() if running is None else 0.98 * running + 0.02 * loss.item()
+        now = torch.stack([loss.detach(), probed.detach()])
+        running = now if running is None else 0.97 * running + 0.03 * now
         if step % 20 == 0:
-            print(f"step {step} {spent:.1f} min loss {running:.3f}", flush=True)
+            shown = " ".join(f"{value:.3f}" for value in running.tolist())
+            print(f"step {step} {spent:.1f} min loss, probes {shown}", flush=True)
         if step and step % args.report_every == 0:
             print(report(held_out_scores(model, args.ladders)), flush=True)
             save(model, tokenizer, args.out)
