@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROWS = {
+    "views": ("480p, published sampling: file to views / decoding", "720p, bilinear"),
+    "questions": ("2 LLM layers: four scores / one", "32 LLM layers", "text prompt"),
+    "gradients": ("forward and backward to the pixels / forward", "gradient with checkpointing"),
+    "published": ("ours / published", "bf16 on a CPU", "bf16 on a GPU"),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_every_script_runs_and_prints_its_rows(
+    name: str, scripts: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = str(scripts / f"{name}.py")
+    monkeypatch.setattr(sys, "argv", [script, "--small", "--repeats", "1"])
+    runpy.run_path(script, run_name="__main__")
+    table = capsys.readouterr().out
+    for words in ROWS[name]:
+        assert words in table
