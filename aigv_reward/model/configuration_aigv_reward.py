@@ -7,7 +7,6 @@ from dataclasses import asdict, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, get_args
 
-from peft import LoraConfig
 from transformers import AutoConfig, PretrainedConfig
 
 from aigv_reward.dimensions import DIMENSIONS, Dimension
@@ -97,6 +96,8 @@ class AIGVRewardConfig(PretrainedConfig):
             _check_fields(name, values, cls)
             setattr(self, name, asdict(cls(**values)))
         if self.lora is not None:
+            from peft import LoraConfig  # seconds to import, and not every checkpoint needs it
+
             _check_fields("lora", self.lora, LoraConfig)
         prompt = PromptFormat.from_dict(self.prompt) if self.prompt else PromptFormat.published()
         self.prompt = prompt.to_dict()

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
-from peft import LoraConfig, inject_adapter_in_model
-from peft.tuners.tuners_utils import BaseTunerLayer
 from torch import Tensor, nn
 from transformers import BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import ModelOutput
@@ -106,6 +104,8 @@ class AIGVRewardModel(PreTrainedModel):
         self._no_split_modules = [*type(self)._no_split_modules, *towers]
         self.post_init()
         if config.lora is not None:
+            from peft import LoraConfig, inject_adapter_in_model
+
             # After post_init, which would initialise lora_B like any linear layer and not to 0.
             inject_adapter_in_model(LoraConfig(**config.lora), self.llm)
 
@@ -181,6 +181,35 @@ class AIGVRewardModel(PreTrainedModel):
         Raises:
             ValueError: a dimension has no question in this checkpoint, or none is asked.
         """
+        return self.answer(
+            self.semantic(key_frames),
+            self.motion(fast),
+            self.technical(fragments),
+            dimensions=dimensions,
+            text_ids=text_ids,
+        )
+
+    def answer(
+        self,
+        semantic: Tensor,
+        motion: Tensor,
+        technical: Tensor,
+        *,
+        dimensions: Sequence[Dimension] | None = None,
+        text_ids: Sequence[Sequence[int] | None] | None = None,
+    ) -> AIGVRewardOutput:
+        """Scores from the encoders' features, which may have been computed before.
+
+        Args:
+            semantic: (B, N, C_semantic), what `semantic` returns.
+            motion: (B, F, C_motion), what `motion` returns.
+            technical: (B, C_technical), what `technical` returns.
+            dimensions: see `forward`.
+            text_ids: see `forward`.
+
+        Raises:
+            ValueError: a dimension has no question in this checkpoint, or none is asked.
+        """
         names = self.prompt_format.dimensions if dimensions is None else tuple(dimensions)
         if not names:
             raise ValueError(
@@ -192,9 +221,9 @@ class AIGVRewardModel(PreTrainedModel):
                     f"unknown dimension {name!r}; this checkpoint answers "
                     f"{', '.join(self.prompt_format.dimensions)}"
                 )
-        semantic = self.semantic_projection(self.semantic(key_frames))  # (B, N, H)
-        motion = self.motion_projection(self.motion(fast))  # (B, F, H)
-        technical = self.technical_projection(self.technical(fragments))  # (B, H)
+        semantic = self.semantic_projection(semantic)  # (B, N, H)
+        motion = self.motion_projection(motion)  # (B, F, H)
+        technical = self.technical_projection(technical)  # (B, H)
         technical = technical[:, None].expand(-1, self.config.technical_repeats, -1)
         regressor = LevelRegressor(self.llm, self.prompt_format)
         logits = regressor(semantic, motion, technical, dimensions=names, text_ids=text_ids)
@@ -218,6 +247,8 @@ class AIGVRewardModel(PreTrainedModel):
         Raises:
             ValueError: the language model is quantised.
         """
+        from peft.tuners.tuners_utils import BaseTunerLayer
+
         adapted: list[tuple[str, Any]] = [
             (n, m) for n, m in self.llm.named_modules() if isinstance(m, BaseTunerLayer)
         ]
