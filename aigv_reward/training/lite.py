@@ -1,10 +1,15 @@
 """Trains the bundled default on severity ladders.
 
-    python -m aigv_reward.training.ladders ladders --first 0 --count 2000
+    python -m aigv_reward.training.ladders ladders --first 0 --count 234
+    python -m aigv_reward.training.ladders ladders --first 5000 --count 505
     python -m aigv_reward.training.ladders ladders --first 1000000 --count 98
-    python -m aigv_reward.training.lite ladders out --steps 1500
+    for each of technical, motion, semantic:
+        python -m aigv_reward.training.warm_up ladders NAME encoders/NAME.safetensors --steps N
+        python -m aigv_reward.training.features ladders NAME encoders
+    python -m aigv_reward.training.lite ladders encoders out --steps 1500
 
-Synthetic degradations only: no human opinion enters it.
+The encoders stay as the warm-up left them; projections and language model learn from their cached
+features. Synthetic degradations only: no human opinion enters it.
 """
 
 from __future__ import annotations
@@ -13,13 +18,13 @@ import argparse
 import json
 import math
 import random
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor, nn
 from transformers import PreTrainedTokenizerFast
@@ -29,10 +34,10 @@ from aigv_reward.evaluation import severity_agreement
 from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel, AIGVRewardOutput
 from aigv_reward.regressor import LEVEL_WORDS, PromptFormat
 from aigv_reward.regressor.prompt import PIECES, QUESTIONS
-from aigv_reward.training.ladders import HELD_OUT, SEVERITIES, LadderInfo, read_info, read_ladder
+from aigv_reward.training.ladders import HELD_OUT, SEVERITIES, LadderInfo, read_info
 from aigv_reward.training.losses import level_cross_entropy, plcc_loss, rank_hinge
 from aigv_reward.video.indices import FrameSampling
-from aigv_reward.views import Views, ViewSampling
+from aigv_reward.views import ViewSampling
 
 SAMPLING = ViewSampling(
     key_frames=FrameSampling(8),
@@ -43,8 +48,38 @@ SAMPLING = ViewSampling(
     fast=FrameSampling(24, bursts=2, stride=1),
     fast_size=96,
 )
+ENCODERS: dict[str, Any] = {
+    "semantic_config": {
+        "model_type": "blip_vision_model",
+        "hidden_size": 128,
+        "intermediate_size": 384,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 4,
+        "image_size": SAMPLING.key_size,
+        "patch_size": 16,
+        "layer_norm_eps": 1e-6,
+        "initializer_range": 0.09,
+    },
+    "technical_config": {
+        "embed_dim": 32,
+        "depths": (1, 2, 2),
+        "num_heads": (2, 4, 8),
+        "window_size": (2, 8, 8),
+    },
+    "motion_config": {"depths": (2, 2, 2, 2), "max_frames": 64},
+}
 MISMATCHED = 2.0  # semantic target of a clip asked about with another clip's caption
 WORDS = ("a photo of the sky, grass and water moving, red green blue yellow, left right up down",)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """A ladder's description and features, (5, ...) for each encoder."""
+
+    info: LadderInfo
+    semantic: Tensor
+    motion: Tensor
+    technical: Tensor
 
 
 def lite_tokenizer(captions: Sequence[str]) -> PreTrainedTokenizerFast:
@@ -75,31 +110,35 @@ def lite_config(tokenizer: PreTrainedTokenizerFast) -> AIGVRewardConfig:
             "num_attention_heads": 6,
             "num_key_value_heads": 6,
             "max_position_embeddings": 512,
+            "initializer_range": 0.07,  # 0.02 is meant for widths of thousands
         },
-        semantic_config={
-            "model_type": "blip_vision_model",
-            "hidden_size": 128,
-            "intermediate_size": 384,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 4,
-            "image_size": SAMPLING.key_size,
-            "patch_size": 16,
-            "layer_norm_eps": 1e-6,
-            "initializer_range": 0.02,
-        },
-        technical_config={
-            "embed_dim": 32,
-            "depths": (1, 2, 2),
-            "num_heads": (2, 4, 8),
-            "window_size": (2, 8, 8),
-        },
-        motion_config={"depths": (2, 2, 2, 2), "max_frames": 64},
+        **ENCODERS,
         technical_repeats=2,
         prompt=PromptFormat.from_tokenizer(tokenizer, max_prompt_tokens=192).to_dict(),
         sampling=SAMPLING.to_dict(),
         trained=list(DIMENSIONS),
         score_version="lite-1",
     )
+
+
+@torch.no_grad()
+def start_from_standardised(model: AIGVRewardModel, ladders: Sequence[Ladder]) -> None:
+    """Let each projection start by standardising its encoder's features over the ladders.
+
+    What tells clips apart is small beside what all clips share, and a step of the optimiser would
+    be spent on the latter.
+    """
+    for name, linear in (
+        ("semantic", model.semantic_projection),
+        ("technical", model.technical_projection),
+        ("motion", model.motion_projection[0]),
+    ):
+        assert isinstance(linear, nn.Linear)
+        features = torch.cat([getattr(ladder, name).flatten(0, -2) for ladder in ladders])
+        nn.init.xavier_normal_(linear.weight)
+        linear.weight /= features.std(dim=0) + 1e-3
+        linear.bias.copy_(-linear.weight @ features.mean(dim=0))
+    nn.init.xavier_normal_(model.motion_projection[2].weight)  # type: ignore[arg-type]
 
 
 class Probes(nn.Module):
@@ -155,26 +194,35 @@ def ladder_loss(
     return total / targets.shape[1]
 
 
-def batches(
-    folder: Path, size: int, *, order: random.Random
-) -> Iterator[list[tuple[LadderInfo, Views]]]:
-    """Endless batches of `size` ladders; picks up ladders that are written meanwhile."""
-    with ThreadPoolExecutor(1) as pool:
-        while True:
-            paths = [p for p in sorted(folder.glob("*.safetensors")) if int(p.stem) < HELD_OUT]
-            order.shuffle(paths)
-            groups = [paths[i : i + size] for i in range(0, len(paths) - size + 1, size)]
-            if not groups:
-                raise ValueError(f"{folder} holds {len(paths)} ladders, a batch needs {size}")
-            waiting = pool.submit(_read_all, groups[0])
-            for group in groups[1:]:
-                ready, waiting = waiting.result(), pool.submit(_read_all, group)
-                yield ready
-            yield waiting.result()
+def load_ladders(folder: Path, encoders: Path) -> tuple[list[Ladder], list[Ladder]]:
+    """The ladders to train on, and those held out, with their cached features.
+
+    Raises:
+        ValueError: a ladder has no cached features.
+    """
+    names = ("semantic", "motion", "technical")
+    cached = [load_file(encoders / f"{name}.features.safetensors") for name in names]
+    train: list[Ladder] = []
+    held_out: list[Ladder] = []
+    for path in sorted(folder.glob("*.safetensors")):
+        info, key = read_info(path), str(int(path.stem))
+        if any(key not in features for features in cached):
+            raise ValueError(f"ladder {key} has no cached features; run training.features again")
+        target = held_out if info.number >= HELD_OUT else train
+        target.append(Ladder(info, *(features[key] for features in cached)))
+    return train, held_out
 
 
-def _read_all(paths: Sequence[Path]) -> list[tuple[LadderInfo, Views]]:
-    return [read_ladder(path, SAMPLING) for path in paths]
+def answer(
+    model: AIGVRewardModel, ladders: Sequence[Ladder], text_ids: list[list[int] | None] | None
+) -> AIGVRewardOutput:
+    """The model's answers about all clips of some ladders."""
+    return model.answer(
+        torch.cat([ladder.semantic for ladder in ladders]),
+        torch.cat([ladder.motion for ladder in ladders]),
+        torch.cat([ladder.technical for ladder in ladders]),
+        text_ids=text_ids,
+    )
 
 
 def text_for(
@@ -194,17 +242,16 @@ def text_for(
 
 @torch.no_grad()
 def held_out_scores(
-    model: AIGVRewardModel, folder: Path
+    model: AIGVRewardModel, ladders: Sequence[Ladder]
 ) -> list[tuple[LadderInfo, dict[Dimension, list[float]]]]:
-    """Scores of the ladders that were never trained on."""
+    """Scores of ladders, {dimension: one a severity} each."""
     model.eval()
     result = []
-    for path in sorted(folder.glob("*.safetensors")):
-        if int(path.stem) >= HELD_OUT:
-            info, views = read_ladder(path, SAMPLING)
-            scores = model(views.key_frames, views.fragments, views.fast).scores
-            columns = dict(zip(model.config.dimensions, scores.T.tolist(), strict=True))
-            result.append((info, columns))
+    for ladder in ladders:
+        scores = answer(model, [ladder], None).scores
+        assert scores is not None
+        columns = dict(zip(model.config.dimensions, scores.T.tolist(), strict=True))
+        result.append((ladder.info, columns))
     return result
 
 
@@ -238,54 +285,54 @@ def main() -> None:
     """Train, report on held-out contents, calibrate and save."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ladders", type=Path)
+    parser.add_argument("encoders", type=Path, help="folder with what warm_up wrote")
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--minutes", type=float, default=math.inf, help="end the schedule here")
-    parser.add_argument("--batch", type=int, default=3, help="ladders a step, 5 clips each")
+    parser.add_argument("--batch", type=int, default=8, help="ladders a step, 5 clips each")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report-every", type=int, default=250)
+    parser.add_argument("--report-every", type=int, default=500)
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     choice = random.Random(args.seed)
-    paths = sorted(args.ladders.glob("*.safetensors"))[:400]
-    tokenizer = lite_tokenizer([read_info(path).caption for path in paths])
+    train, held_out = load_ladders(args.ladders, args.encoders)
+    tokenizer = lite_tokenizer([ladder.info.caption for ladder in train])
     model = AIGVRewardModel(lite_config(tokenizer))
-    # A fifth faster on CPUs.
-    model.motion.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters", flush=True)
+    for name, encoder in (
+        ("technical", model.technical),
+        ("motion", model.motion),
+        ("semantic", model.semantic),
+    ):
+        encoder.load_state_dict(load_file(args.encoders / f"{name}.safetensors"))
+        encoder.requires_grad_(False)
+    start_from_standardised(model, train)
     probes = Probes(model.config.text_config.hidden_size)
-    parameters = [*model.parameters(), *probes.parameters()]
+    parameters = [p for p in (*model.parameters(), *probes.parameters()) if p.requires_grad]
     decayed = [p for p in parameters if p.ndim > 1]
     plain = [p for p in parameters if p.ndim <= 1]
     optimizer = torch.optim.AdamW(
         [{"params": decayed, "weight_decay": 0.05}, {"params": plain, "weight_decay": 0.0}],
         lr=args.lr,
     )
-    begun = time.monotonic()
     running: Tensor | None = None
-    step = 0
-    for step, batch in enumerate(batches(args.ladders, args.batch, order=choice)):
-        spent = (time.monotonic() - begun) / 60
-        progress = max(step / args.steps, spent / args.minutes)
-        if progress >= 1:
-            break
+    for step in range(args.steps):
         warm = min(1.0, (step + 1) / 60)
         for group in optimizer.param_groups:
-            group["lr"] = args.lr * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * progress)))
+            group["lr"] = args.lr * warm * (0.02 + 0.98 * math.cos(math.pi / 2 * step / args.steps))
+        batch = choice.sample(train, args.batch)
         model.train()
-        texts, wrong = text_for([info for info, _ in batch], choice)
-        targets = torch.cat(
-            [_targets(info, bad) for (info, _), bad in zip(batch, wrong, strict=True)]
-        )
+        texts, wrong = text_for([ladder.info for ladder in batch], choice)
+        labels = zip(batch, wrong, strict=True)
+        targets = torch.cat([_targets(ladder.info, bad) for ladder, bad in labels])
         ids = [
             None if text is None else tokenizer.encode(text, add_special_tokens=False)
             for text in texts
             for _ in SEVERITIES
         ]
-        views = Views.cat([views for _, views in batch])
-        output = model(views.key_frames, views.fragments, views.fast, text_ids=ids)
+        output = answer(model, batch, ids)
         ladder_of = torch.arange(len(batch)).repeat_interleave(len(SEVERITIES))
+        assert output.level_logits is not None
         loss = ladder_loss(model, output.level_logits, targets, ladder_of)
         probed = probes(output, targets)
         optimizer.zero_grad(set_to_none=True)
@@ -294,19 +341,17 @@ def main() -> None:
         optimizer.step()
         now = torch.stack([loss.detach(), probed.detach()])
         running = now if running is None else 0.97 * running + 0.03 * now
-        if step % 20 == 0:
+        if step % 50 == 0:
             shown = " ".join(f"{value:.3f}" for value in running.tolist())
-            print(f"step {step} {spent:.1f} min loss, probes {shown}", flush=True)
+            print(f"step {step} loss, probes {shown}", flush=True)
         if step and step % args.report_every == 0:
-            print(report(held_out_scores(model, args.ladders)), flush=True)
-            save(model, tokenizer, args.out)
-    scored = held_out_scores(model, args.ladders)
+            print(report(held_out_scores(model, held_out)), flush=True)
+    scored = held_out_scores(model, held_out)
     model.config.calibration = calibration(scored)
     model.config.calibration_set = f"{len(scored)} procedural and photo ladders, held out"
     model.config.source = {
         "kind": "aigv_reward.training.lite",
         "arguments": json.loads(json.dumps(vars(args), default=str)),
-        "steps": step,
     }
     save(model, tokenizer, args.out)
     table = report(scored)

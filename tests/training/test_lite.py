@@ -6,23 +6,44 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from aigv_reward import VideoReward
 from aigv_reward.regressor import LEVEL_WORDS
-from aigv_reward.training import lite
-from aigv_reward.training.ladders import HELD_OUT, LadderInfo, write_ladder
+from aigv_reward.training import features, lite
+from aigv_reward.training.ladders import HELD_OUT, LadderInfo, read_ladder, write_ladder
+from aigv_reward.training.warm_up import build_encoder
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ladders 1, 2 and a held-out one, encoders as they start, and their cached features."""
     path = tmp_path_factory.mktemp("ladders")
+    encoders = path / "encoders"
+    encoders.mkdir()
     for number in (1, 2, HELD_OUT):
         write_ladder(path, lite.SAMPLING, number)
+    torch.manual_seed(0)
+    for name in ("technical", "motion", "semantic"):
+        weights = {key: v.contiguous() for key, v in build_encoder(name).state_dict().items()}
+        save_file(weights, encoders / f"{name}.safetensors")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["features", str(path), name, str(encoders)])
+            features.main()
     return path
 
 
 def test_training_writes_a_checkpoint_that_scores(folder, tmp_path, monkeypatch, capsys):
-    arguments = ["lite", str(folder), str(tmp_path), "--steps", "2", "--batch", "1"]
+    arguments = [
+        "lite",
+        str(folder),
+        str(folder / "encoders"),
+        str(tmp_path),
+        "--steps",
+        "2",
+        "--batch",
+        "1",
+    ]
     monkeypatch.setattr(sys, "argv", [*arguments, "--report-every", "1"])
     lite.main()
     assert "distortion" in capsys.readouterr().out
@@ -38,7 +59,16 @@ def test_training_is_repeatable(folder, tmp_path, monkeypatch):
     states = []
     for name in ("one", "two"):
         out = tmp_path / name
-        arguments = ["lite", str(folder), str(out), "--steps", "1", "--batch", "1"]
+        arguments = [
+            "lite",
+            str(folder),
+            str(folder / "encoders"),
+            str(out),
+            "--steps",
+            "1",
+            "--batch",
+            "1",
+        ]
         monkeypatch.setattr(sys, "argv", arguments)
         lite.main()
         states.append(VideoReward.from_pretrained(out).model.state_dict())
@@ -46,9 +76,35 @@ def test_training_is_repeatable(folder, tmp_path, monkeypatch):
         assert torch.equal(value, states[1][name]), name
 
 
-def test_no_ladders_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match="holds 0 ladders, a batch needs 2"):
-        next(lite.batches(tmp_path, 2, order=random.Random(0)))
+def test_answers_from_cached_features_are_those_from_views(folder):
+    train, held_out = lite.load_ladders(folder, folder / "encoders")
+    assert [ladder.info.number for ladder in train + held_out] == [1, 2, HELD_OUT]
+    model = lite.AIGVRewardModel(lite.lite_config(lite.lite_tokenizer(["a disc"]))).eval()
+    for name in ("technical", "motion", "semantic"):
+        weights = load_file(folder / "encoders" / f"{name}.safetensors")
+        getattr(model, name).load_state_dict(weights)
+    _, views = read_ladder(folder / "00000001.safetensors", lite.SAMPLING)
+    with torch.no_grad():
+        expected = model(views.key_frames, views.fragments, views.fast).scores
+        cached = lite.answer(model, train[:1], None).scores
+    torch.testing.assert_close(cached, expected, rtol=0, atol=1e-5)
+
+
+def test_projections_start_by_standardising_features(folder):
+    train, _ = lite.load_ladders(folder, folder / "encoders")
+    model = lite.AIGVRewardModel(lite.lite_config(lite.lite_tokenizer(["a disc"])))
+    lite.start_from_standardised(model, train)
+    features = torch.cat([ladder.technical for ladder in train])
+    projected = model.technical_projection(features)
+    assert projected.mean(dim=0).abs().max() < 1e-3
+
+
+def test_a_ladder_without_features_is_an_error(folder, tmp_path):
+    write_ladder(tmp_path, lite.SAMPLING, 3)
+    with pytest.raises(
+        ValueError, match=r"ladder 3 has no cached features; run training\.features"
+    ):
+        lite.load_ladders(tmp_path, folder / "encoders")
 
 
 def test_every_level_word_is_one_token():
