@@ -28,7 +28,7 @@ def ladder_features(ladders: Path, name: Dimension, weights: Path) -> dict[str, 
     result = {}
     for path in sorted(ladders.glob("*.safetensors")):
         view, _ = read_view(path, read_info(path), name)
-        result[str(int(path.stem))] = encoder(view)
+        result[str(int(path.stem))] = encoder(view).contiguous()
     return result
 
 

@@ -3,10 +3,10 @@
     python -m aigv_reward.training.ladders ladders --first 0 --count 234
     python -m aigv_reward.training.ladders ladders --first 5000 --count 505
     python -m aigv_reward.training.ladders ladders --first 1000000 --count 98
-    for each of technical, motion, semantic:
+    for each NAME of technical, motion, semantic (steps and rates: README.md, model card):
         python -m aigv_reward.training.warm_up ladders NAME encoders/NAME.safetensors --steps N
         python -m aigv_reward.training.features ladders NAME encoders
-    python -m aigv_reward.training.lite ladders encoders out --steps 1500
+    python -m aigv_reward.training.lite ladders encoders out --steps 600 --batch 6
 
 The encoders stay as the warm-up left them; projections and language model learn from their cached
 features. Synthetic degradations only: no human opinion enters it.
@@ -15,7 +15,6 @@ features. Synthetic degradations only: no human opinion enters it.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import random
 from collections.abc import Sequence
@@ -116,7 +115,8 @@ def lite_config(tokenizer: PreTrainedTokenizerFast) -> AIGVRewardConfig:
         technical_repeats=2,
         prompt=PromptFormat.from_tokenizer(tokenizer, max_prompt_tokens=192).to_dict(),
         sampling=SAMPLING.to_dict(),
-        trained=list(DIMENSIONS),
+        # The semantic answer learns the ladders by heart and does not rank new contents.
+        trained=["technical", "motion", "overall"],
         score_version="lite-1",
     )
 
@@ -351,7 +351,11 @@ def main() -> None:
     model.config.calibration_set = f"{len(scored)} procedural and photo ladders, held out"
     model.config.source = {
         "kind": "aigv_reward.training.lite",
-        "arguments": json.loads(json.dumps(vars(args), default=str)),
+        "steps": args.steps,
+        "batch": args.batch,
+        "lr": args.lr,
+        "seed": args.seed,
+        "ladders": len(train),
     }
     save(model, tokenizer, args.out)
     table = report(scored)

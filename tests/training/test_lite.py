@@ -101,9 +101,7 @@ def test_projections_start_by_standardising_features(folder):
 
 def test_a_ladder_without_features_is_an_error(folder, tmp_path):
     write_ladder(tmp_path, lite.SAMPLING, 3)
-    with pytest.raises(
-        ValueError, match=r"ladder 3 has no cached features; run training\.features"
-    ):
+    with pytest.raises(ValueError, match="ladder 3 has no cached features; run"):
         lite.load_ladders(tmp_path, folder / "encoders")
 
 
