@@ -15,6 +15,7 @@ from aigv_reward.distortions.draws import choose, integer
 
 MP4_CODECS = ("libx264", "libx265", "mpeg4", "mjpeg")
 CODECS = (*MP4_CODECS, "libvpx")
+_X265_SIDE = 64
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster")
 # The default converter of libswscale truncates and tints the picture by a grey level.
 _ACCURATE = (
@@ -72,6 +73,14 @@ def _check(frames: Tensor, fps: float, codec: str, codecs: tuple[str, ...]) -> N
         raise ValueError(f"unknown codec {codec!r}; choose one of {', '.join(codecs)}")
 
 
+def _for_x265(frames: Tensor) -> Tensor:
+    """Frames grown to what x265 encodes without writing past its buffers, edges repeated."""
+    height, width = (max(_X265_SIDE, side + -side % 8) for side in frames.shape[-2:])
+    rows = torch.arange(height).clamp(max=frames.shape[-2] - 1)
+    columns = torch.arange(width).clamp(max=frames.shape[-1] - 1)
+    return frames[..., rows, :][..., columns]
+
+
 def encode_mp4(
     target: str | os.PathLike[str] | IO[bytes],
     frames: Tensor,
@@ -93,9 +102,15 @@ def encode_mp4(
         preset: speed preset of libx264 and libx265.
 
     Raises:
-        ValueError: not uint8 (T, 3, H, W), no frames, fps not above 0, or an unknown codec.
+        ValueError: not uint8 (T, 3, H, W), no frames, fps not above 0, an unknown codec, or sides
+            that libx265 cannot encode safely.
     """
     _check(frames, fps, codec, MP4_CODECS)
+    if codec == "libx265" and frames.shape[-2:] != _for_x265(frames).shape[-2:]:
+        raise ValueError(
+            f"libx265 corrupts memory at {frames.shape[-1]}x{frames.shape[-2]}; give sides of at "
+            f"least {_X265_SIDE} that 8 divides, or another codec"
+        )
     file = os.fspath(target) if isinstance(target, str | os.PathLike) else target
     _encode(file, "mp4", frames, fps, codec, crf, preset)
 
@@ -120,7 +135,8 @@ def round_trip(
     """
     _check(frames, fps, codec, CODECS)
     buffer = io.BytesIO()
-    _encode(buffer, "matroska", frames, fps, codec, quality, preset)
+    padded = _for_x265(frames) if codec == "libx265" else frames
+    _encode(buffer, "matroska", padded, fps, codec, quality, preset)
     buffer.seek(0)
     with av.open(buffer, "r") as container:
         stream = container.streams.video[0]

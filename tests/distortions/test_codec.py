@@ -77,3 +77,11 @@ def test_frames_of_another_kind() -> None:
     message = r"^frames are torch.float32 \(2, 3, 8, 8\); pass uint8 \(T, 3, H, W\), T >= 1$"
     with pytest.raises(ValueError, match=message):
         encode_mp4(io.BytesIO(), torch.zeros(2, 3, 8, 8), 16)
+
+
+@pytest.mark.parametrize(("height", "width"), [(34, 48), (64, 60)])
+def test_sides_at_which_x265_corrupts_memory_are_refused(height: int, width: int) -> None:
+    frames = torch.zeros(2, 3, height, width, dtype=torch.uint8)
+    with pytest.raises(ValueError, match=f"libx265 corrupts memory at {width}x{height}; give"):
+        encode_mp4(io.BytesIO(), frames, 8.0, codec="libx265")
+    assert round_trip(frames, codec="libx265", quality=30).shape == frames.shape
