@@ -48,7 +48,7 @@ def test_training_writes_a_checkpoint_that_scores(folder, tmp_path, monkeypatch,
     lite.main()
     assert "distortion" in capsys.readouterr().out
     reward = VideoReward.from_pretrained(tmp_path, calibrated=True)
-    assert reward.trained == reward.dimensions
+    assert reward.trained == ("technical", "motion", "overall")
     video = torch.randint(0, 256, (5, 3, 64, 96), dtype=torch.uint8)
     scores = reward.score([video], prompts=["a red disc on grass"])
     assert torch.isfinite(scores.semantic).all()
