@@ -43,7 +43,7 @@ def decode(source: Source, facts: Probe, indices: Sequence[int]) -> Tensor:
             if position != indices[found]:
                 continue
             turns = round(frame.rotation / 90) % 4
-            picture = np.rot90(frame.to_ndarray(format="rgb24"), turns)
+            picture = np.rot90(frame.to_ndarray(format="rgb24", threads=1), turns)
             if out is None:
                 out = torch.empty((len(indices), *picture.shape), dtype=torch.uint8)
             if picture.shape != out.shape[1:]:
