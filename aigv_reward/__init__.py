@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aigv_reward.dimensions import DIMENSIONS
     from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel
-    from aigv_reward.reward import RewardFn, Scores, VideoReward
+    from aigv_reward.reward import Draws, LowerBoundReward, RewardFn, Scores, VideoReward
     from aigv_reward.video import Video, VideoDecodeError, read_video
 
 __version__ = "0.1.0"
@@ -17,6 +17,8 @@ __all__ = [
     "DIMENSIONS",
     "AIGVRewardConfig",
     "AIGVRewardModel",
+    "Draws",
+    "LowerBoundReward",
     "RewardFn",
     "Scores",
     "Video",
@@ -29,6 +31,8 @@ _HOME = {
     "DIMENSIONS": "aigv_reward.dimensions",
     "AIGVRewardConfig": "aigv_reward.model",
     "AIGVRewardModel": "aigv_reward.model",
+    "Draws": "aigv_reward.reward",
+    "LowerBoundReward": "aigv_reward.reward",
     "RewardFn": "aigv_reward.reward",
     "Scores": "aigv_reward.reward",
     "VideoReward": "aigv_reward.reward",

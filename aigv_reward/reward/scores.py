@@ -20,12 +20,15 @@ class Scores:
         calibrated: whether `values` are z-scores against the checkpoint's reference set.
         windows: {dimension: (B, n)}, the score of each of n windows of a video, in order, when
             `clips=n` was asked for; a video of fewer than n frames has windows that share one.
+        std: {dimension: (B,)}, how far the score moves when other frames and patches are looked
+            at, or from one checkpoint to the next, when `return_std` was asked for.
     """
 
     values: dict[Dimension, Tensor]
     trained: tuple[Dimension, ...]
     calibrated: bool = False
     windows: dict[Dimension, Tensor] | None = None
+    std: dict[Dimension, Tensor] | None = None
 
     def __getitem__(self, name: Dimension) -> Tensor:
         if name not in self.values:
@@ -59,6 +62,16 @@ class Scores:
     def overall(self) -> Tensor:
         """(B,) overall impression, a prediction of its own."""
         return self["overall"]
+
+    def lower_bound(self, deviations: float = 1.0) -> dict[Dimension, Tensor]:
+        """{dimension: (B,)}, each score less `deviations` of its standard deviations.
+
+        Raises:
+            ValueError: the scores carry no standard deviations.
+        """
+        if self.std is None:
+            raise ValueError("the scores have no std; ask for return_std=True")
+        return {name: value - deviations * self.std[name] for name, value in self.values.items()}
 
     def rows(self) -> list[dict[Dimension, float]]:
         """One plain dict a video, for tables and JSON."""

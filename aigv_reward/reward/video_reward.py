@@ -29,8 +29,10 @@ from aigv_reward.reward.inputs import (
 from aigv_reward.reward.prefetch import prepared_views
 from aigv_reward.reward.scores import Scores
 from aigv_reward.reward.weighting import calibrate, check_calibration, weighted_sum
-from aigv_reward.reward.windows import read_views, window_views
+from aigv_reward.reward.windows import NO_DRAWS, Draws, read_views, window_views
 from aigv_reward.views import Views
+
+DEFAULT_DRAWS = Draws(count=8)
 
 
 class VideoReward:
@@ -166,6 +168,31 @@ class VideoReward:
         values = self.score_views(views, prompts, dimensions=tuple(self.weights))
         return weighted_sum(values, self.weights)
 
+    def drawn(
+        self,
+        frames: Tensor,
+        prompts: Sequence[str | None] | None = None,
+        *,
+        draws: Draws = DEFAULT_DRAWS,
+        fps: Rates = None,
+        layout: Layout = "btchw",
+        value_range: tuple[float, float] = (0.0, 1.0),
+    ) -> Tensor:
+        """The weighted sum through each set of views that is drawn, (draws.count, B).
+
+        Differentiable as calling the reward is; the other arguments are the same.
+        """
+        batch = as_batch(frames, layout=layout, value_range=value_range)
+        rates = frame_rates(fps, len(batch))
+        texts = per_video(prompts, len(batch), "prompts")
+        rows = []
+        for video, rate, text in zip(batch, rates, texts, strict=True):
+            looks = self.prepare(video, fps=rate, draws=draws)
+            views = Views.cat([looks[index] for index in range(1, len(looks))])
+            values = self.score_views(views, [text] * len(views), dimensions=tuple(self.weights))
+            rows.append(weighted_sum(values, self.weights))
+        return torch.stack(rows, dim=1)
+
     def score(
         self,
         videos: Sequence[VideoInput] | Tensor,
@@ -175,6 +202,8 @@ class VideoReward:
         clips: int = 1,
         batch_size: int = 8,
         dimensions: Sequence[Dimension] | None = None,
+        return_std: bool = False,
+        draws: Draws = DEFAULT_DRAWS,
     ) -> Scores:
         """Scores of videos of any length and size.
 
@@ -187,6 +216,9 @@ class VideoReward:
             batch_size: windows that go through the model at once; scores do not depend on it.
                 About as many files' views are prepared meanwhile, one decoded file at a time.
             dimensions: what to score, default all that the checkpoint answers.
+            return_std: also look at each video through `draws.count` random sets of views and
+                give the standard deviation over them; the scores stay those of the fixed views.
+            draws: how many, and their seed.
 
         Raises:
             VideoDecodeError: a file that cannot be read, with its path and the reason.
@@ -199,12 +231,15 @@ class VideoReward:
         texts = per_video(prompts, count, "prompts")
         rates = frame_rates(fps, count)
 
-        def views_of(index: int) -> Views:
-            return self.prepare(videos[index], fps=rates[index], clips=clips)
+        looks = _looks(draws if return_std else NO_DRAWS, return_std)
 
-        owners = [index for index in range(count) for _ in range(clips)]
+        def views_of(index: int) -> Views:
+            return self.prepare(videos[index], fps=rates[index], clips=clips, draws=looks)
+
+        each = clips * (1 + looks.count)
+        owners = [index for index in range(count) for _ in range(each)]
         parts: list[dict[Dimension, Tensor]] = []
-        ahead = max(1, batch_size // clips)
+        ahead = max(1, batch_size // each)
         with closing(prepared_views(views_of, videos, ahead=ahead)) as prepared:
             windows = self._windows(prepared)
             for start in range(0, len(owners), batch_size):
@@ -212,24 +247,43 @@ class VideoReward:
                 views = Views.cat(list(islice(windows, len(batch))))
                 labels = [_label(videos[index], index) for index in batch]
                 parts.append(self._answer(views, [texts[i] for i in batch], names, labels))
-        flat = {name: torch.cat([p[name] for p in parts]).view(count, clips) for name in names}
+        flat = {name: torch.cat([p[name] for p in parts]).view(count, clips, -1) for name in names}
         return Scores(
-            values={name: column.mean(dim=1) for name, column in flat.items()},
+            values={name: column[..., 0].mean(dim=1) for name, column in flat.items()},
             trained=self.trained,
             calibrated=self.calibrated,
-            windows=flat if clips > 1 else None,
+            windows={name: c[..., 0] for name, c in flat.items()} if clips > 1 else None,
+            std={name: c[..., 1:].mean(dim=1).std(dim=1) for name, c in flat.items()}
+            if return_std
+            else None,
         )
 
-    def prepare(self, video: VideoInput, *, fps: float | None = None, clips: int = 1) -> Views:
+    def prepare(
+        self,
+        video: VideoInput,
+        *,
+        fps: float | None = None,
+        clips: int = 1,
+        draws: Draws = NO_DRAWS,
+    ) -> Views:
         """The normalised views of one video's windows, (clips, ...), on the CPU for files.
+
+        With `draws` each window has its fixed views first and then those drawn,
+        (clips * (1 + draws.count), ...).
 
         Splits reading from scoring: call it in data loader workers, then `score_views`.
         """
         if is_source(video):
-            return read_views(video, self.sampling, clips=clips, dtype=self._view_dtype)  # type: ignore[arg-type]
+            return read_views(
+                video,  # type: ignore[arg-type]
+                self.sampling,
+                clips=clips,
+                draws=draws,
+                dtype=self._view_dtype,
+            )
         frames, rate = as_video(video, fps)
         return window_views(
-            frames[None], self.sampling, fps=rate, clips=clips, dtype=self._view_dtype
+            frames[None], self.sampling, fps=rate, clips=clips, draws=draws, dtype=self._view_dtype
         )
 
     def score_views(
@@ -321,6 +375,12 @@ class VideoReward:
         for name in names:
             if name not in self.dimensions:
                 raise ValueError(f"unknown dimension {name!r}; this reward scores {known}")
+
+
+def _looks(draws: Draws, wanted: bool) -> Draws:
+    if wanted and draws.count < 2:
+        raise ValueError(f"draws.count is {draws.count}; a standard deviation needs 2 or more")
+    return draws
 
 
 def _count(videos: Sequence[VideoInput] | Tensor) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import BinaryIO
 
@@ -22,13 +23,49 @@ def window_bounds(num_frames: int, clips: int) -> list[tuple[int, int]]:
     return [(start, max(end, start + 1)) for start, end in pairwise(starts)]
 
 
+@dataclass(frozen=True)
+class Draws:
+    """Extra looks at a video, at frames and patches drawn at random.
+
+    Every video gets the same draws, so that its scores do not depend on its batch.
+
+    Attributes:
+        count: how many, besides the one look that is always the same.
+        seed: of all of them.
+    """
+
+    count: int = 0
+    seed: int = 0
+
+    def generators(self) -> list[torch.Generator | None]:
+        """None for the look that is always the same, then a generator for each extra one."""
+        root = torch.Generator().manual_seed(self.seed)
+        seeds = torch.randint(2**62, (self.count,), generator=root).tolist()
+        return [None, *(torch.Generator().manual_seed(seed) for seed in seeds)]
+
+
+Plans = list[tuple[FramePlan, torch.Generator | None]]
+
+
+NO_DRAWS = Draws()
+
+
 def window_plans(
-    num_frames: int, sampling: ViewSampling, *, fps: float | None, clips: int
-) -> list[FramePlan]:
-    """One frame plan a window, in indices of the whole video."""
+    num_frames: int,
+    sampling: ViewSampling,
+    *,
+    fps: float | None,
+    clips: int,
+    draws: Draws = NO_DRAWS,
+) -> Plans:
+    """Frame plans in indices of the whole video: for each window, its looks in order.
+
+    With each plan comes the generator that draws its patches.
+    """
     return [
-        frame_plan(end - start, sampling, fps=fps).shifted(start)
+        (frame_plan(end - start, sampling, fps=fps, generator=generator).shifted(start), generator)
         for start, end in window_bounds(num_frames, clips)
+        for generator in draws.generators()
     ]
 
 
@@ -38,11 +75,22 @@ def window_views(
     *,
     fps: float | None,
     clips: int = 1,
+    draws: Draws = NO_DRAWS,
     dtype: torch.dtype = torch.float32,
 ) -> Views:
-    """Views of frames (B, T, 3, H, W), window by window: (clips * B, ...)."""
-    plans = window_plans(frames.shape[1], sampling, fps=fps, clips=clips)
-    return Views.cat([build_views(frames, plan, sampling, dtype=dtype) for plan in plans])
+    """Views of frames (B, T, 3, H, W), window by window and look by look.
+
+    Returns:
+        (clips * (1 + draws) * B, ...); with draws B must be 1, since patches are drawn a video.
+    """
+    assert not draws.count or len(frames) == 1
+    plans = window_plans(frames.shape[1], sampling, fps=fps, clips=clips, draws=draws)
+    return Views.cat(
+        [
+            build_views(frames, plan, sampling, generator=generator, dtype=dtype)
+            for plan, generator in plans
+        ]
+    )
 
 
 def read_views(
@@ -50,20 +98,28 @@ def read_views(
     sampling: ViewSampling,
     *,
     clips: int = 1,
+    draws: Draws = NO_DRAWS,
     dtype: torch.dtype = torch.float32,
 ) -> Views:
-    """Views of a file's windows (clips, ...); every frame that any view needs is decoded once."""
-    plans: list[FramePlan] = []
+    """Views of a file's windows (clips * (1 + draws), ...); every frame is decoded once."""
+    plans: Plans = []
 
     def choose(num_frames: int, fps: float) -> list[int]:
-        plans.extend(window_plans(num_frames, sampling, fps=fps, clips=clips))
-        return sorted({index for plan in plans for index in plan.union()})
+        plans.extend(window_plans(num_frames, sampling, fps=fps, clips=clips, draws=draws))
+        return sorted({index for plan, _ in plans for index in plan.union()})
 
     sampled = read_frames(source, choose)
     frames = sampled.frames[None]
     return Views.cat(
         [
-            build_views(frames, plan, sampling, available=sampled.indices, dtype=dtype)
-            for plan in plans
+            build_views(
+                frames,
+                plan,
+                sampling,
+                available=sampled.indices,
+                generator=generator,
+                dtype=dtype,
+            )
+            for plan, generator in plans
         ]
     )
