@@ -12,10 +12,13 @@ from typing import Annotated
 import typer
 
 from aigv_reward import __version__
+from aigv_reward.cli.audit import audit
 from aigv_reward.cli.convert import convert_app
 from aigv_reward.cli.errors import CommandGroup
+from aigv_reward.cli.evaluate import evaluate
 from aigv_reward.cli.rank import rank
 from aigv_reward.cli.score import score
+from aigv_reward.cli.train import train
 
 __all__ = ["app", "main"]
 
@@ -30,6 +33,9 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(rank)
+app.command()(evaluate)
+app.command()(audit)
+app.command()(train)
 app.add_typer(convert_app)
 
 

@@ -80,6 +80,8 @@ def aigveval(
 
         from aigv_reward.cli.loading import quiet_transformers
         from aigv_reward.model.conversion import convert_aigveval
+        from aigv_reward.reward.golden import write_golden
+        from aigv_reward.reward.video_reward import VideoReward
 
         try:
             with _appearing_whole(out) as folder, quiet_transformers():
@@ -91,6 +93,7 @@ def aigveval(
                     base_llm=base_llm,
                     semantic=semantic,
                 )
+                write_golden(VideoReward(model), folder)
         except ValueError as error:
             raise CommandError(str(error)) from error
         except (OSError, SafetensorError) as error:

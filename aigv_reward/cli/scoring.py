@@ -42,7 +42,7 @@ def score_files(
     dimensions: Sequence[Dimension],
     batch_size: int = 8,
     clips: int = 1,
-) -> Iterator[Row]:
+) -> Generator[Row, None, None]:
     """A row a video, in order, as soon as its batch is scored.
 
     At most two batches and one file a decoding thread are in memory, as views. A file that cannot

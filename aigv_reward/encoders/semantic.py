@@ -49,7 +49,7 @@ def _token_width(config: PretrainedConfig, frame_token: FrameToken) -> int:
                 f"{type(tower).__name__} has no pooled output with this configuration; give it a "
                 "pooling head, or use frame_token='cls' if it has a CLS token"
             )
-        return output.pooler_output.shape[-1]
+        return output.pooler_output.flatten(1).shape[-1]
     if not any(name.split(".")[-1] in _CLS_PARAMETERS for name, _ in tower.named_parameters()):
         raise ValueError(
             f"{type(tower).__name__} has no CLS token (no parameter named "
@@ -106,6 +106,8 @@ class SemanticTower(nn.Module):
             pixel_values=key_frames.flatten(0, 1), **self._tower_arguments
         )  # tokens (B*N, positions, C)
         token = (
-            output.pooler_output if self.frame_token == "pooled" else output.last_hidden_state[:, 0]
+            output.pooler_output.flatten(1)  # convolutional towers keep a 1 x 1 picture
+            if self.frame_token == "pooled"
+            else output.last_hidden_state[:, 0]
         )
         return token.unflatten(0, batch)

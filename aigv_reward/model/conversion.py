@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from aigv_reward.dimensions import Dimension
+from aigv_reward.model.card import converted_card
 from aigv_reward.model.configuration_aigv_reward import (
     PUBLISHED_LORA,
     PUBLISHED_SEMANTIC,
@@ -49,6 +50,8 @@ def convert_aigveval(
     dtype: torch.dtype = torch.float32,
 ) -> AIGVRewardModel:
     """Write a published checkpoint as a folder that `VideoReward.from_pretrained` reads.
+
+    A model card goes with it.
 
     `overall` is the published score. The other dimensions are answered by questions that no
     published checkpoint was trained on, and are marked so.
@@ -98,6 +101,8 @@ def convert_aigveval(
     model.save_pretrained(out)
     if tokenizer is not None:
         (Path(out) / "tokenizer.json").write_bytes(Path(tokenizer).read_bytes())
+    card = converted_card(model.config, has_tokenizer=tokenizer is not None)
+    (Path(out) / "README.md").write_text(card)
     return model
 
 

@@ -9,7 +9,9 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from aigv_reward import VideoReward
 from aigv_reward.cli import app
+from aigv_reward.reward.golden import check_golden
 
 REFERENCE = Path(__file__).parents[1] / "reference"
 CHECKPOINT = REFERENCE / "aigveval_small.pth"
@@ -29,7 +31,9 @@ def test_a_published_checkpoint_is_converted_and_scores(tmp_path: Path, clips: A
     assert (result.exit_code, result.stderr) == (0, "")
     wrote, source, overall, *untrained, usage = result.stdout.splitlines()
     assert wrote.startswith(f"wrote {out} (")
-    assert wrote.endswith("config.json, model.safetensors, tokenizer.json")
+    files = "README.md, config.json, golden.json, model.safetensors, tokenizer.json"
+    assert wrote.endswith(files)
+    check_golden(VideoReward.from_pretrained(out), out)
     assert hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest() in source
     assert overall.startswith("overall: the published score")
     assert untrained == [

@@ -103,6 +103,12 @@ def test_what_the_folder_says(folder, reward):
         "sha256": hashlib.sha256(CHECKPOINT.read_bytes()).hexdigest(),
     }
     assert (folder / "tokenizer.json").read_bytes() == TOKENIZER.read_bytes()
+    card = (folder / "README.md").read_text()
+    assert f"sha256 `{config['source']['sha256']}`" in card
+    assert f"Score version: `{config['score_version']}`" in card
+    assert "`motion` is answered by a question that nobody trained" in card
+    assert "`overall` is answered by" not in card
+    assert "reaches the semantic question alone" in card
     recorded = json.loads(CONFIG.read_text())["prompt_piece_ids"]
     prompt = reward.model.config.prompt_format
     assert [list(piece) for piece in prompt.pieces] == recorded[:3]
