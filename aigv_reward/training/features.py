@@ -21,7 +21,7 @@ from aigv_reward.training.warm_up import VIEWS, build_encoder, read_view
 
 @torch.no_grad()
 def ladder_features(ladders: Path, name: Dimension, weights: Path) -> dict[str, Tensor]:
-    """{ladder number: (5, ...)} features of every ladder in a folder, whole views."""
+    """{ladder number: (R, ...)} features of every ladder in a folder, whole views."""
     encoder = build_encoder(name)
     encoder.load_state_dict(load_file(weights))
     encoder.eval()

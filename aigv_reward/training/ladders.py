@@ -1,4 +1,4 @@
-"""Severity ladders: one content at five severities of one degradation, as views on disk.
+"""Severity ladders: one content at several severities of one degradation, as views on disk.
 
     python -m aigv_reward.training.ladders OUT --first 0 --count 2000 --processes 2
 
@@ -27,6 +27,8 @@ from aigv_reward.views import Views, ViewSampling, build_views, frame_plan, norm
 
 SEVERITIES = (0, 1, 2, 3, 4)
 HELD_OUT = 1_000_000
+RUNGS = 3  # of a ladder to train on: contents teach more than rungs
+LENGTHS = (16, 24, 32, 48)
 CLEAN, STEP = 4.7, 0.9  # opinion of a clean clip, and what one step of severity takes away
 SIZES = ((192, 320), (256, 256), (256, 384), (288, 512), (384, 256), (320, 320), (360, 480))
 VISIBLE = 0.4  # grey levels that the strongest severity must change on average
@@ -43,6 +45,7 @@ class LadderInfo:
         other: name of a second one of another dimension, at one severity all along, or None.
         other_severity: 0 without a second one.
         caption: what the clean content shows.
+        severities: of the rungs, rising.
     """
 
     number: int
@@ -50,13 +53,14 @@ class LadderInfo:
     other: str | None
     other_severity: int
     caption: str
+    severities: tuple[int, ...] = SEVERITIES
 
     def targets(self) -> dict[Dimension, Tensor]:
-        """{dimension: (5,)} synthetic opinion on the MOS scale, one a severity."""
-        rungs = torch.tensor(SEVERITIES, dtype=torch.float32)
+        """{dimension: (R,)} synthetic opinion on the MOS scale, one a rung."""
+        rungs = torch.tensor(self.severities, dtype=torch.float32)
         result: dict[Dimension, Tensor] = {}
         for name in ("technical", "motion", "semantic"):
-            severity = torch.zeros(5)
+            severity = torch.zeros(len(rungs))
             if self.other is not None and DISTORTIONS[self.other].dimension == name:
                 severity += self.other_severity
             if DISTORTIONS[self.distortion].dimension == name:
@@ -68,9 +72,20 @@ class LadderInfo:
 
 
 def make_ladder(
-    number: int, sampling: ViewSampling, photos: Sequence[Tensor] = (), num_frames: int = 32
+    number: int,
+    sampling: ViewSampling,
+    photos: Sequence[Tensor] = (),
+    *,
+    severities: Sequence[int] | None = None,
 ) -> tuple[LadderInfo, dict[str, Tensor]]:
-    """One ladder: what it is, and its views as bytes, {view: (5, T, 3, S, S) uint8}."""
+    """One ladder: what it is, and its views as bytes, {view: (R, T, 3, S, S) uint8}.
+
+    Args:
+        number: seed of everything about it.
+        sampling: the views' frames and sides.
+        photos: see `render_scene`.
+        severities: of the rungs; None: `RUNGS` of them, drawn.
+    """
     generator = torch.Generator().manual_seed(number)
 
     def draw(count: int) -> int:
@@ -78,37 +93,64 @@ def make_ladder(
 
     height, width = SIZES[draw(len(SIZES))]
     render = partial(
-        render_scene, number, num_frames=num_frames, height=height, width=width, photos=photos
+        render_scene,
+        number,
+        num_frames=LENGTHS[draw(len(LENGTHS))],
+        height=height,
+        width=width,
+        photos=photos,
     )
+    drawn = torch.randperm(len(SEVERITIES), generator=generator)[:RUNGS].sort().values.tolist()
+    severities = tuple(drawn if severities is None else severities)
     scene = render()
     names = sorted(DISTORTIONS)
     while True:
         name, seed = names[draw(len(names))], draw(2**31)
-        if name == "low_dynamic":
-            clips = [render(pace=pace).frames for pace in PACES]
+        slowed = name == "low_dynamic" and draw(2) == 0
+        if slowed:
+            strongest = render(pace=PACES[4]).frames
         else:
-            clips = [_degrade(scene.frames, name, severity, seed) for severity in SEVERITIES]
-        if (clips[4].float() - clips[0].float()).abs().mean() >= VISIBLE:
+            strongest = _degrade(scene.frames, name, 4, seed)
+        if (strongest.float() - scene.frames.float()).abs().mean() >= VISIBLE:
             break
     elsewhere = [n for n in names if DISTORTIONS[n].dimension != DISTORTIONS[name].dimension]
     other = elsewhere[draw(len(elsewhere))] if draw(3) == 0 else None
     other_severity, other_seed = (1 + draw(4), draw(2**31)) if other else (0, 0)
     view_seed = draw(2**31) if draw(2) else None
     rungs = []
-    for frames in clips:
+    for severity in severities:
+        if slowed:
+            frames = scene.frames if severity == 0 else render(pace=PACES[severity]).frames
+        else:
+            frames = _degrade(scene.frames, name, severity, seed)
         if other is not None:
             frames = _degrade(frames, other, other_severity, other_seed)
-        frames = codec_noise(frames, generator=generator)
+        frames = codec_noise(harmless(frames, generator), generator=generator)
         rungs.append(_byte_views(frames, sampling, view_seed))
-    info = LadderInfo(number, name, other, other_severity, scene.caption)
+    info = LadderInfo(number, name, other, other_severity, scene.caption, severities)
     return info, {key: torch.stack([rung[key] for rung in rungs]) for key in rungs[0]}
+
+
+def harmless(frames: Tensor, generator: torch.Generator) -> Tensor:
+    """The clip mirrored or not, up to 3 % brighter or darker, and without a pixel at its edges.
+
+    Every rung gets its own, so that nothing of it can stand for severity.
+    """
+    if int(torch.randint(2, (1,), generator=generator)):
+        frames = frames.flip(-1)
+    gain = 0.97 + 0.06 * float(torch.rand(1, generator=generator))
+    y, x = torch.randint(3, (2,), generator=generator).tolist()
+    frames = frames[..., y : frames.shape[-2] - 2 + y, x : frames.shape[-1] - 2 + x]
+    return frames.float().mul_(gain).add_(0.5).clamp_(0, 255).to(torch.uint8)
 
 
 def write_ladder(folder: Path, sampling: ViewSampling, number: int) -> Path:
     """Write one ladder, unless it is there, under a temporary name first; returns its path."""
     path = folder / f"{number:08d}.safetensors"
     if not path.exists():
-        info, views = make_ladder(number, sampling, photographs(number >= HELD_OUT))
+        held_out = number >= HELD_OUT
+        severities = SEVERITIES if held_out else None
+        info, views = make_ladder(number, sampling, photographs(held_out), severities=severities)
         temporary = path.with_suffix(".part")
         save_file(views, temporary, metadata={"info": json.dumps(asdict(info))})
         temporary.rename(path)
@@ -118,11 +160,12 @@ def write_ladder(folder: Path, sampling: ViewSampling, number: int) -> Path:
 def read_info(path: Path) -> LadderInfo:
     """A ladder's description alone."""
     with safe_open(path, framework="pt") as file:
-        return LadderInfo(**json.loads(file.metadata()["info"]))
+        values = json.loads(file.metadata()["info"])
+    return LadderInfo(**values | {"severities": tuple(values["severities"])})
 
 
 def read_ladder(path: Path, sampling: ViewSampling) -> tuple[LadderInfo, Views]:
-    """A ladder's description and its normalised views, (5, ...)."""
+    """A ladder's description and its normalised views, (R, ...)."""
     with safe_open(path, framework="pt") as file:
         parts = [
             normalize(file.get_tensor(key), mean=sampling.mean, std=sampling.std)

@@ -1,12 +1,14 @@
-"""Trains the bundled default on severity ladders.
+"""Trains the bundled default on severity ladders; the model card has steps and rates.
 
-    python -m aigv_reward.training.ladders ladders --first 0 --count 234
-    python -m aigv_reward.training.ladders ladders --first 5000 --count 505
-    python -m aigv_reward.training.ladders ladders --first 1000000 --count 98
-    for each NAME of technical, motion, semantic (steps and rates: README.md, model card):
-        python -m aigv_reward.training.warm_up ladders NAME encoders/NAME.safetensors --steps N
-        python -m aigv_reward.training.features ladders NAME encoders
-    python -m aigv_reward.training.lite ladders encoders out --steps 600 --batch 6
+    python -m aigv_reward.training.pool POOL --count 1200
+    python -m aigv_reward.training.fresh_warm_up POOL motion ENCODERS --steps N
+    python -m aigv_reward.training.fresh_warm_up POOL semantic ENCODERS --steps N
+    python -m aigv_reward.training.ladders LADDERS --first 0 --count 460
+    python -m aigv_reward.training.ladders LADDERS --first 1000000 --count 90
+    python -m aigv_reward.training.warm_up LADDERS ENCODERS/technical.safetensors --steps N
+    for each NAME of technical, motion, semantic:
+        python -m aigv_reward.training.features LADDERS NAME ENCODERS
+    python -m aigv_reward.training.lite LADDERS ENCODERS OUT --steps N
 
 The encoders stay as the warm-up left them; projections and language model learn from their cached
 features. Synthetic degradations only: no human opinion enters it.
@@ -33,7 +35,9 @@ from aigv_reward.evaluation import severity_agreement
 from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel, AIGVRewardOutput
 from aigv_reward.regressor import LEVEL_WORDS, PromptFormat
 from aigv_reward.regressor.prompt import PIECES, QUESTIONS
-from aigv_reward.training.ladders import HELD_OUT, SEVERITIES, LadderInfo, read_info
+from aigv_reward.reward import VideoReward
+from aigv_reward.reward.golden import write_golden
+from aigv_reward.training.ladders import HELD_OUT, LadderInfo, read_info
 from aigv_reward.training.losses import level_cross_entropy, plcc_loss, rank_hinge
 from aigv_reward.video.indices import FrameSampling
 from aigv_reward.views import ViewSampling
@@ -44,21 +48,19 @@ SAMPLING = ViewSampling(
     fragments=FrameSampling(4, bursts=2, stride=1),
     grid=5,
     patch=32,
-    fast=FrameSampling(24, bursts=2, stride=1),
+    fast=FrameSampling(48, bursts=4, stride=1),
     fast_size=96,
 )
 ENCODERS: dict[str, Any] = {
     "semantic_config": {
-        "model_type": "blip_vision_model",
-        "hidden_size": 128,
-        "intermediate_size": 384,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 4,
+        "model_type": "resnet",
         "image_size": SAMPLING.key_size,
-        "patch_size": 16,
-        "layer_norm_eps": 1e-6,
-        "initializer_range": 0.09,
+        "embedding_size": 24,
+        "hidden_sizes": [24, 48, 96, 160],
+        "depths": [2, 2, 2, 2],
+        "layer_type": "basic",
     },
+    "semantic_frame_token": "pooled",
     "technical_config": {
         "embed_dim": 32,
         "depths": (1, 2, 2),
@@ -73,7 +75,7 @@ WORDS = ("a photo of the sky, grass and water moving, red green blue yellow, lef
 
 @dataclass(frozen=True)
 class Ladder:
-    """A ladder's description and features, (5, ...) for each encoder."""
+    """A ladder's description and features, (R, ...) for each encoder."""
 
     info: LadderInfo
     semantic: Tensor
@@ -115,9 +117,8 @@ def lite_config(tokenizer: PreTrainedTokenizerFast) -> AIGVRewardConfig:
         technical_repeats=2,
         prompt=PromptFormat.from_tokenizer(tokenizer, max_prompt_tokens=192).to_dict(),
         sampling=SAMPLING.to_dict(),
-        # The semantic answer learns the ladders by heart and does not rank new contents.
-        trained=["technical", "motion", "overall"],
-        score_version="lite-1",
+        trained=list(DIMENSIONS),
+        score_version="lite-2",
     )
 
 
@@ -257,7 +258,7 @@ def held_out_scores(
 
 def report(scored: Sequence[tuple[LadderInfo, dict[Dimension, list[float]]]]) -> str:
     """A table: Spearman with severity, and drop, of every dimension for every distortion."""
-    single = [(i.distortion, SEVERITIES, s) for i, s in scored]
+    single = [(info.distortion, info.severities, scores) for info, scores in scored]
     lines = ["distortion        " + "".join(f"{name:>18}" for name in DIMENSIONS)]
     for name, row in sorted(severity_agreement(single).items()):
         cells = "".join(f"{r.spearman:>10.2f}{r.drop:>8.2f}" for r in row.values())
@@ -288,7 +289,7 @@ def main() -> None:
     parser.add_argument("encoders", type=Path, help="folder with what warm_up wrote")
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--batch", type=int, default=8, help="ladders a step, 5 clips each")
+    parser.add_argument("--batch", type=int, default=8, help="ladders a step")
     parser.add_argument("--lr", type=float, default=1e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--report-every", type=int, default=500)
@@ -327,11 +328,12 @@ def main() -> None:
         targets = torch.cat([_targets(ladder.info, bad) for ladder, bad in labels])
         ids = [
             None if text is None else tokenizer.encode(text, add_special_tokens=False)
-            for text in texts
-            for _ in SEVERITIES
+            for text, ladder in zip(texts, batch, strict=True)
+            for _ in ladder.info.severities
         ]
         output = answer(model, batch, ids)
-        ladder_of = torch.arange(len(batch)).repeat_interleave(len(SEVERITIES))
+        rungs = torch.tensor([len(ladder.info.severities) for ladder in batch])
+        ladder_of = torch.arange(len(batch)).repeat_interleave(rungs)
         assert output.level_logits is not None
         loss = ladder_loss(model, output.level_logits, targets, ladder_of)
         probed = probes(output, targets)
@@ -364,7 +366,7 @@ def main() -> None:
 
 
 def _targets(info: LadderInfo, mismatched: bool) -> Tensor:
-    """(5, 4) targets in the order of `DIMENSIONS`."""
+    """(R, 4) targets in the order of `DIMENSIONS`."""
     targets = info.targets()
     if mismatched:
         targets["semantic"] = targets["semantic"].clamp(max=MISMATCHED)
@@ -372,9 +374,10 @@ def _targets(info: LadderInfo, mismatched: bool) -> Tensor:
 
 
 def save(model: AIGVRewardModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
-    """The checkpoint's three files."""
+    """The checkpoint: config, weights, tokenizer and golden scores."""
     model.save_pretrained(folder)
     tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    write_golden(VideoReward(model.eval()), folder)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""Teaches one encoder of the default its own dimension, before the language model reads it.
+"""The default's encoders as they start, and the warm-up of the technical one.
 
-    python -m aigv_reward.training.warm_up ladders technical technical.safetensors --steps 1500
+    python -m aigv_reward.training.warm_up ladders technical.safetensors --steps 900
 
-A linear read-out sees the encoder's features of random crops. The read-out is thrown away.
+A linear read-out sees the encoder's features of random patches. The read-out is thrown away. The
+other two encoders learn in `training.fresh_warm_up`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import cast
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig
 
@@ -31,13 +32,13 @@ from aigv_reward.encoders import (
     init_encoder_weights,
 )
 from aigv_reward.encoders.swin3d import SwinBlock, SwinStage
-from aigv_reward.training.ladders import HELD_OUT, SEVERITIES, LadderInfo, read_info
+from aigv_reward.training.ladders import HELD_OUT, LadderInfo, read_info
 from aigv_reward.training.lite import ENCODERS, SAMPLING
 from aigv_reward.views import normalize
 
 VIEWS = {"technical": "fragments", "motion": "fast", "semantic": "key_frames"}
 LUMA = torch.tensor([0.299, 0.587, 0.114])
-CROPS = {"technical": 96, "motion": 64}
+CROP = 96
 
 
 def cosine_filters(kernel: tuple[int, int, int]) -> Tensor:
@@ -114,7 +115,8 @@ def build_encoder(name: Dimension) -> VideoSwin | FastPathway | SemanticTower:
     with torch.no_grad():
         if name == "semantic":
             values = dict(ENCODERS["semantic_config"])
-            return SemanticTower(AutoConfig.for_model(values.pop("model_type"), **values), "cls")
+            token = ENCODERS["semantic_frame_token"]
+            return SemanticTower(AutoConfig.for_model(values.pop("model_type"), **values), token)
         if name == "technical":
             swin = VideoSwin(SwinConfig(**ENCODERS["technical_config"])).apply(init_encoder_weights)
             return start_from_band_energies(swin)
@@ -123,27 +125,17 @@ def build_encoder(name: Dimension) -> VideoSwin | FastPathway | SemanticTower:
         return fast
 
 
-def crop(view: Tensor, name: Dimension) -> Tensor:
-    """The same random part of every frame; whole patches of fragments, whole key frames."""
-    if name == "semantic":
-        return view
-    step = SAMPLING.patch if name == "technical" else 1
-    side = CROPS[name]
-    room = (view.shape[-1] - side) // step + 1
+def crop(view: Tensor) -> Tensor:
+    """The same random patches of every frame, whole ones."""
+    step = SAMPLING.patch
+    room = (view.shape[-1] - CROP) // step + 1
     y, x = (int(torch.randint(room, (1,))) * step for _ in range(2))
-    return view[..., y : y + side, x : x + side].contiguous()
+    return view[..., y : y + CROP, x : x + CROP].contiguous()
 
 
-def read_out(head: nn.Module, features: Tensor) -> Tensor:
-    """(B,) from (B, C) or (B, N, C): a linear map of the mean and the spread of the tokens."""
-    tokens = features if features.ndim == 3 else features[:, None]
-    spread = (tokens.var(dim=1, correction=0) + 1e-6).sqrt()
-    return head(torch.cat([tokens.mean(dim=1), spread], dim=1))[:, 0]
-
-
-def warm_up_loss(scores: Tensor, targets: Tensor) -> Tensor:
+def warm_up_loss(scores: Tensor, targets: Tensor, rungs: int) -> Tensor:
     """Huber loss of the level, plus three times that of the differences within each ladder."""
-    scores, targets = scores.view(-1, len(SEVERITIES)), targets.view(-1, len(SEVERITIES))
+    scores, targets = scores.view(-1, rungs), targets.view(-1, rungs)
     within = nn.functional.huber_loss(
         scores - scores.mean(dim=1, keepdim=True), targets - targets.mean(dim=1, keepdim=True)
     )
@@ -151,26 +143,27 @@ def warm_up_loss(scores: Tensor, targets: Tensor) -> Tensor:
 
 
 def main() -> None:
-    """Train one encoder and write its weights."""
+    """Train the technical encoder and write its weights."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("ladders", type=Path)
-    parser.add_argument("dimension", choices=sorted(VIEWS))
     parser.add_argument("out", type=Path)
     parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--start", type=Path, help="weights to go on from")
     parser.add_argument("--lr", type=float, default=1.5e-3)
     parser.add_argument("--head-scale", type=float, default=1.0, help="read-out's lr over lr")
-    parser.add_argument("--batch", type=int, default=4, help="ladders a step, 5 clips each")
+    parser.add_argument("--batch", type=int, default=4, help="ladders a step")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    name: Dimension = args.dimension
+    name: Dimension = "technical"
     torch.manual_seed(args.seed)
     choice = random.Random(args.seed)
     paths = [p for p in sorted(args.ladders.glob("*.safetensors")) if int(p.stem) < HELD_OUT]
     ladders = [(path, read_info(path)) for path in paths]
     own = [item for item in ladders if DISTORTIONS[item[1].distortion].dimension == name]
     encoder = build_encoder(name)
-    width = 2 * encoder.out_dim
-    head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
+    if args.start is not None:
+        encoder.load_state_dict(load_file(args.start))
+    head = nn.Sequential(nn.LayerNorm(encoder.out_dim), nn.Linear(encoder.out_dim, 1))
     parameters = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(
         [
@@ -189,8 +182,8 @@ def main() -> None:
             choice.choice(own if choice.random() < 0.75 else ladders) for _ in range(args.batch)
         ]
         views, targets = zip(*(read_view(path, info, name) for path, info in batch), strict=True)
-        scores = read_out(head, encoder(crop(torch.cat(views), name)))
-        loss = warm_up_loss(scores, torch.cat(targets) - 3.0)
+        scores = head(encoder(crop(torch.cat(views))))[:, 0]
+        loss = warm_up_loss(scores, torch.cat(targets) - 3.0, len(targets[0]))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
@@ -203,7 +196,7 @@ def main() -> None:
 
 
 def read_view(path: Path, info: LadderInfo, name: Dimension) -> tuple[Tensor, Tensor]:
-    """A ladder's normalised view for an encoder, (5, ...), and its targets, (5,)."""
+    """A ladder's normalised view for an encoder, (R, ...), and its targets, (R,)."""
     with safe_open(path, framework="pt") as file:
         view = file.get_tensor(VIEWS[name])
     return normalize(view, mean=SAMPLING.mean, std=SAMPLING.std), info.targets()[name]

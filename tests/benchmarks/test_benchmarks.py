@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 ROWS = {
+    "default": ("model / decoding the whole file", "model / file to views"),
     "views": ("480p, published sampling: file to views / decoding", "720p, bilinear"),
     "questions": ("2 LLM layers: four scores / one", "32 LLM layers", "text prompt"),
     "gradients": ("forward and backward to the pixels / forward", "gradient with checkpointing"),

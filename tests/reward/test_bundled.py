@@ -13,6 +13,7 @@ import torch
 from aigv_reward import DIMENSIONS, Scores, VideoReward, read_video
 from aigv_reward.distortions import DISTORTIONS
 from aigv_reward.reward.checkpoint import BUNDLED
+from aigv_reward.reward.golden import check_golden
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "clips"
 MEGABYTES = 20
@@ -50,7 +51,7 @@ def copies(names: list[str]) -> list[tuple[int, int, str]]:
 
 def test_the_default_answers_everything_it_was_trained_for(lite: VideoReward) -> None:
     assert lite.dimensions == DIMENSIONS
-    assert lite.trained == ("technical", "motion", "overall")
+    assert lite.trained == DIMENSIONS
     assert not lite.model.training
     assert lite.weights == {"overall": 1.0}
     assert lite.model.config.score_version.startswith("lite-")
@@ -62,6 +63,10 @@ def test_the_default_is_small_and_complete() -> None:
     assert sum(files.values()) < MEGABYTES * 10**6
     config = json.loads((BUNDLED / "lite" / "config.json").read_text())
     assert not any("/root" in str(value) for value in config.values())
+
+
+def test_the_default_gives_its_golden_scores(lite: VideoReward) -> None:
+    check_golden(lite, BUNDLED / "lite")
 
 
 def test_the_default_is_calibrated(lite: VideoReward) -> None:

@@ -6,9 +6,13 @@ import pytest
 import torch
 
 from aigv_reward.distortions import DISTORTIONS
+from aigv_reward.training import ladders
 from aigv_reward.training.ladders import (
     HELD_OUT,
+    RUNGS,
+    SEVERITIES,
     LadderInfo,
+    harmless,
     make_ladder,
     photographs,
     read_ladder,
@@ -30,24 +34,24 @@ TINY = ViewSampling(
 
 @pytest.fixture(scope="module")
 def ladder() -> tuple[LadderInfo, dict[str, torch.Tensor]]:
-    return make_ladder(3, TINY, num_frames=10)
+    return make_ladder(3, TINY, severities=SEVERITIES)
 
 
 def test_a_ladder_follows_from_its_number(ladder):
-    info, views = make_ladder(3, TINY, num_frames=10)
+    info, views = make_ladder(3, TINY, severities=SEVERITIES)
     assert info == ladder[0]
     for name, view in views.items():
         torch.testing.assert_close(view, ladder[1][name], rtol=0, atol=0)
-    assert make_ladder(4, TINY, num_frames=10)[0] != info
+    assert make_ladder(4, TINY)[0] != info
 
 
-def test_rungs_move_away_from_the_clean_one(ladder):
-    info, views = ladder
+def test_rungs_move_away_from_the_clean_one(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(ladders, "harmless", lambda frames, generator: frames)
+    info, views = make_ladder(3, TINY, severities=SEVERITIES)
     parts = [views[name].float() for name in ("key_frames", "fragments", "fast")]
     distances = [
         sum(float((part[rung] - part[0]).abs().mean()) for part in parts) for rung in range(5)
     ]
-    assert distances[0] == 0
     assert distances[4] > max(distances[1], 0.1), (info.distortion, distances)
 
 
@@ -56,10 +60,30 @@ def test_files_round_trip_and_are_not_written_twice(tmp_path: Path):
     assert [file.name for file in tmp_path.iterdir()] == ["00000003.safetensors"]
     info, views = read_ladder(path, TINY)
     assert info.number == 3
-    assert views.fast.shape == (5, 8, 3, 32, 32)
-    assert views.fragments.shape == (5, 2, 3, 32, 32)
+    assert views.fast.shape == (RUNGS, 8, 3, 32, 32)
+    assert views.fragments.shape == (RUNGS, 2, 3, 32, 32)
     before = path.stat().st_mtime_ns
     assert write_ladder(tmp_path, TINY, 3).stat().st_mtime_ns == before
+
+
+def test_training_sees_a_few_rungs_and_held_out_contents_all(tmp_path: Path):
+    info, _ = read_ladder(write_ladder(tmp_path, TINY, 3), TINY)
+    assert len(info.severities) == RUNGS == len(set(info.severities))
+    assert list(info.severities) == sorted(info.severities)
+    held_out, views = read_ladder(write_ladder(tmp_path, TINY, HELD_OUT), TINY)
+    assert held_out.severities == SEVERITIES and len(views) == len(SEVERITIES)
+
+
+def test_harmless_changes_are_small():
+    frames = torch.randint(0, 240, (3, 3, 20, 30), dtype=torch.uint8)
+    seen = set()
+    for seed in range(20):
+        changed = harmless(frames, torch.Generator().manual_seed(seed))
+        assert changed.dtype == torch.uint8 and changed.shape == (3, 3, 18, 28)
+        ratio = changed.float().mean() / frames.float().mean()
+        assert ratio.item() == pytest.approx(1, abs=0.06)
+        seen.add(bool((changed[0, 0, 0, 0].float() - frames[0, 0, :3, :3].float()).abs().min() > 9))
+    assert seen == {True, False}  # mirrored or not
 
 
 def test_targets_by_hand():
@@ -69,6 +93,9 @@ def test_targets_by_hand():
     overall at severity 4: 0.6 * 1.1 + 0.4 * (2.9 + 1.1 + 4.7) / 3 = 1.82.
     """
     targets = LadderInfo(0, "jitter", "blur", 2, "a red disc").targets()
+    few = LadderInfo(0, "jitter", "blur", 2, "a red disc", severities=(0, 2, 3)).targets()
+    torch.testing.assert_close(few["motion"], targets["motion"][[0, 2, 3]])
+    torch.testing.assert_close(few["overall"], targets["overall"][[0, 2, 3]])
     torch.testing.assert_close(targets["technical"], torch.full((5,), 2.9))
     torch.testing.assert_close(targets["motion"], torch.tensor([4.7, 3.8, 2.9, 2.0, 1.1]))
     torch.testing.assert_close(targets["semantic"], torch.full((5,), 4.7))

@@ -8,8 +8,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from aigv_reward import VideoReward
+from aigv_reward import DIMENSIONS, VideoReward
 from aigv_reward.regressor import LEVEL_WORDS
+from aigv_reward.reward.golden import check_golden
 from aigv_reward.training import features, lite
 from aigv_reward.training.ladders import HELD_OUT, LadderInfo, read_ladder, write_ladder
 from aigv_reward.training.warm_up import build_encoder
@@ -48,7 +49,8 @@ def test_training_writes_a_checkpoint_that_scores(folder, tmp_path, monkeypatch,
     lite.main()
     assert "distortion" in capsys.readouterr().out
     reward = VideoReward.from_pretrained(tmp_path, calibrated=True)
-    assert reward.trained == ("technical", "motion", "overall")
+    assert reward.trained == DIMENSIONS
+    check_golden(reward, tmp_path)
     video = torch.randint(0, 256, (5, 3, 64, 96), dtype=torch.uint8)
     scores = reward.score([video], prompts=["a red disc on grass"])
     assert torch.isfinite(scores.semantic).all()
