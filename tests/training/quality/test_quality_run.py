@@ -333,9 +333,11 @@ def test_one_process_uses_one_gpu(prepare, mos: Path) -> None:
 
 def test_a_second_ctrl_c_does_not_wait() -> None:
     asked = SaveOnInterrupt()
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored under nohup
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), asked.listening():
         os.kill(os.getpid(), signal.SIGINT)
         assert asked.asked
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+    signal.signal(signal.SIGINT, inherited)
