@@ -51,8 +51,7 @@ def cache_features(
         ValueError: some cannot be read and are not to be skipped; names the first few.
     """
     contents = {digest: path for path, digest in digests.items()} if cache.towers else {}
-    lacking = {d: path for d, path in sorted(contents.items()) if cache.lacks(d)}
-    mine = dict(list(lacking.items())[args.process_index :: args.world_size])
+    mine = share_of(contents, cache, rank=args.process_index, ranks=args.world_size)
     with _progress(args, len(mine), "computing features") as advance:
         failures = fill_cache(
             cache,
@@ -68,6 +67,17 @@ def cache_features(
     failures = {path: broken[digest] for path, digest in digests.items() if digest in broken}
     _refuse(failures, len(digests), skip=skip)
     return failures
+
+
+def share_of(
+    contents: Mapping[str, Path], cache: FeatureCache, *, rank: int, ranks: int
+) -> dict[str, Path]:
+    """What one of several processes adds to the cache.
+
+    Videos are dealt out before looking at what is there: another process may be writing already.
+    """
+    dealt = sorted(contents.items())[rank::ranks]
+    return {digest: path for digest, path in dealt if cache.lacks(digest)}
 
 
 def check_questions(

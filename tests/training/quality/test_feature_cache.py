@@ -11,6 +11,7 @@ import torch
 from aigv_reward.reward.windows import read_views
 from aigv_reward.training.arguments import ModelArguments
 from aigv_reward.training.feature_cache import FeatureCache, fill_cache, tower_digest
+from aigv_reward.training.run_inputs import share_of
 from aigv_reward.training.trainable_model import VIEW_OF, TrainableRewardModel, load_trainable
 from aigv_reward.training.video_files import inspect_videos
 
@@ -43,6 +44,20 @@ def test_features_are_what_scoring_computes(
                 expected = getattr(model, tower)(getattr(views, VIEW_OF[tower]))[0]
             torch.testing.assert_close(features[tower], expected, rtol=0, atol=0)
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_processes_share_all_videos_however_far_the_first_one_is(
+    model: TrainableRewardModel, clips: list[Path], tmp_path: Path
+) -> None:
+    digests, _ = inspect_videos(clips[:5])
+    videos = {digest: path for path, digest in digests.items()}
+    cache = FeatureCache(tmp_path, model, TOWERS)
+    first = share_of(videos, cache, rank=0, ranks=2)
+    fill_cache(cache, model, first, device=CPU)
+    second = share_of(videos, cache, rank=1, ranks=2)
+    assert first.keys() | second.keys() == videos.keys()
+    assert not first.keys() & second.keys()
+    assert share_of(videos, cache, rank=0, ranks=2) == {}
 
 
 def test_each_content_is_computed_once(
