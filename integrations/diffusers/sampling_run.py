@@ -1,0 +1,253 @@
+"""One run of a pipeline, seen from its scheduler's steps, without a copy of its loop."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aigv_reward.integrations.diffusers.latents import decode_latents
+from aigv_reward.integrations.diffusers.step_formula import StepFormula, position, step_formula
+
+
+class Interrupted(Exception):  # noqa: N818 - not an error: a hook ends the run
+    """Raised by a hook to end the run at this step; the pipeline then returns None."""
+
+
+@dataclass
+class Run:
+    """One call of a pipeline.
+
+    Attributes:
+        pipe: the pipeline.
+        arguments: of the call, defaults included.
+        first: position of the first step among the scheduler's timesteps.
+        num_steps: that the run has.
+    """
+
+    pipe: Any
+    arguments: dict[str, Any]
+    first: int | None = None
+    num_steps: int = 0
+
+    def prompts(self, batch: int) -> list[str | None]:
+        """One text a video: the call's `prompt`, or None where it was given embeddings only."""
+        prompt = self.arguments.get("prompt")
+        texts = list(prompt) if isinstance(prompt, list | tuple) else [prompt]
+        if batch % len(texts):
+            raise ValueError(f"{len(texts)} prompts for a batch of {batch} latents")
+        return [text for text in texts for _ in range(batch // len(texts))]
+
+    def generators(self, batch: int) -> list[torch.Generator | None]:
+        """The call's generator of each video; one that is shared stands there for each."""
+        given = self.arguments.get("generator")
+        return list(given) if isinstance(given, list | tuple) else [given] * batch
+
+    def decode(self, latents: Tensor, **options: Any) -> Tensor:
+        """`decode_latents` with the sizes that the pipeline was called with."""
+        sizes = {name: self.arguments.get(name) for name in ("height", "width", "num_frames")}
+        return decode_latents(self.pipe, latents, **sizes, **options)
+
+
+@dataclass
+class Step:
+    """One step of a run, before or after the scheduler has taken it.
+
+    Attributes:
+        run: that it belongs to.
+        index: 0 .. run.num_steps - 1.
+        timestep: as the scheduler gets it.
+        sample: (B, ...) noisy latents as the pipeline's loop holds them (LTX: packed).
+        model_output: (B, ...) after classifier-free guidance; a hook may replace it before the
+            scheduler sees it.
+        formula: relates sample, model output and clean latents.
+    """
+
+    run: Run
+    index: int
+    timestep: Any
+    sample: Tensor
+    model_output: Tensor
+    formula: StepFormula
+    order: Tensor | None = field(default=None, init=False)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether no step follows."""
+        return self.index == self.run.num_steps - 1
+
+    def clean(self) -> Tensor:
+        """x0, the clean latents that the model predicts, (B, ...) in float32 or wider."""
+        return self.formula.clean(self.sample, self.model_output)
+
+    def set_clean(self, clean: Tensor) -> None:
+        """Make the model predict these clean latents, for this step and every solver's memory."""
+        output = self.formula.output(self.sample, clean)
+        self.model_output = output.to(self.model_output.dtype)
+
+    def reindex(self, order: Tensor) -> None:
+        """Let video i go on from what video `order[i]` is now, solver history included.
+
+        Takes effect when `Hook.after_step` returns.
+        """
+        self.order = order
+
+
+class Hook:
+    """What a run tells; every method may be left out."""
+
+    def on_start(self, run: Run) -> None:
+        """The pipeline was called."""
+
+    def before_step(self, step: Step) -> None:
+        """The model has answered; `step.model_output` may be replaced."""
+
+    def after_step(self, step: Step, sample: Tensor) -> Tensor:
+        """The scheduler made `sample` of it; returns what the loop goes on with."""
+        return sample
+
+    def on_end(self, run: Run) -> None:
+        """The pipeline returned or raised."""
+
+
+@contextmanager
+def hooked(pipe: Any, hook: Hook) -> Iterator[None]:
+    """Let `hook` see every step of every run of `pipe`, until the context ends.
+
+    The pipeline and its scheduler get a subclass each, which carries nothing but the hook: isinstance,
+    signatures and configs stay what they are, and copies of the scheduler are not hooked.
+
+    Raises:
+        ValueError: a pipeline without a scheduler.
+    """
+    scheduler = getattr(pipe, "scheduler", None)
+    if scheduler is None:
+        raise ValueError(f"{type(pipe).__name__} has no scheduler; hooks see its steps")
+    runs: list[Run] = []
+    pipe_class, scheduler_class = type(pipe), type(scheduler)
+
+    @functools.wraps(pipe_class.__call__)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self is not pipe:
+            return pipe_class.__call__(self, *args, **kwargs)
+        bound = inspect.signature(pipe_class.__call__).bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        run = Run(pipe, {key: value for key, value in bound.arguments.items() if key != "self"})
+        runs.append(run)
+        try:
+            hook.on_start(run)
+            return pipe_class.__call__(self, *args, **kwargs)
+        except Interrupted as interruption:
+            if interruption.args != (hook,):
+                raise
+            tidy(pipe)
+            return None
+        finally:
+            runs.pop()
+            hook.on_end(run)
+
+    @functools.wraps(scheduler_class.step)
+    def step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self is not scheduler or not runs:
+            return scheduler_class.step(self, *args, **kwargs)
+        return _hooked_step(scheduler_class, runs[-1], hook, self, *args, **kwargs)
+
+    pipe.__class__ = _subclass(pipe_class, "__call__", call)
+    scheduler.__class__ = _subclass(scheduler_class, "step", step)
+    try:
+        yield
+    finally:
+        scheduler.__class__ = scheduler_class
+        pipe.__class__ = pipe_class
+
+
+def tidy(pipe: Any) -> None:
+    """What a pipeline does at the end of a run that it did not reach."""
+    for name, value in (("_current_timestep", None), ("_interrupt", False)):
+        if hasattr(pipe, name):
+            setattr(pipe, name, value)
+    pipe.maybe_free_model_hooks()
+
+
+def _subclass(base: type, name: str, method: Any) -> type:
+    names = {"__module__": base.__module__, "__qualname__": base.__qualname__, name: method}
+    return type(base.__name__, (base,), names)
+
+
+def _hooked_step(
+    scheduler_class: type, run: Run, hook: Hook, scheduler: Any, *args: Any, **kwargs: Any
+) -> Any:
+    original: Any = scheduler_class.step  # type: ignore[attr-defined]
+    bound = inspect.signature(original).bind(scheduler, *args, **kwargs)
+    timestep = bound.arguments["timestep"]
+    place = position(scheduler, timestep)
+    if run.first is None:
+        run.first, run.num_steps = place, len(scheduler.timesteps) - place
+    sample, model_output = bound.arguments["sample"], bound.arguments["model_output"]
+    num_frames = int(run.arguments.get("num_frames") or 0)
+    folded = sample.ndim == 4 and num_frames > 0
+    step = Step(
+        run=run,
+        index=place - run.first,
+        timestep=timestep,
+        sample=_unfolded(sample, num_frames) if folded else sample,
+        model_output=_unfolded(model_output, num_frames) if folded else model_output,
+        formula=step_formula(scheduler, timestep),
+    )
+    hook.before_step(step)
+    bound.arguments["model_output"] = _folded(step.model_output) if folded else step.model_output
+    result = original(*bound.args, **bound.kwargs)
+    made = result[0] if isinstance(result, tuple) else result.prev_sample
+    sample = hook.after_step(step, _unfolded(made, num_frames) if folded else made)
+    extras = result[1:] if isinstance(result, tuple) else ()
+    if step.order is not None:
+        sample = sample[step.order.to(sample.device)]
+        rows = _frame_rows(step.order, num_frames) if folded else step.order
+        extras = tuple(_reordered(extra, rows) for extra in extras)
+        reorder_history(scheduler, rows)
+    if folded:
+        sample = _folded(sample)
+    if isinstance(result, tuple):
+        return (sample, *extras)
+    result.prev_sample = sample
+    return result
+
+
+def _unfolded(latents: Tensor, num_frames: int) -> Tensor:
+    """(B, C, F, h, w) of the (B * F, C, h, w) that TextToVideoSD's scheduler gets."""
+    return latents.unflatten(0, (-1, num_frames)).transpose(1, 2)
+
+
+def _folded(latents: Tensor) -> Tensor:
+    return latents.transpose(1, 2).flatten(0, 1)
+
+
+def _frame_rows(order: Tensor, num_frames: int) -> Tensor:
+    return (order[:, None] * num_frames + torch.arange(num_frames, device=order.device)).flatten()
+
+
+HISTORY = {
+    "UniPCMultistepScheduler": ("model_outputs", "last_sample"),
+    "DPMSolverMultistepScheduler": ("model_outputs",),
+    "DEISMultistepScheduler": ("model_outputs",),
+}
+
+
+def reorder_history(scheduler: Any, order: Tensor) -> None:
+    """What a multistep solver remembers of each video, in the order of the videos that go on."""
+    for name in HISTORY.get(type(scheduler).__name__, ()):
+        value = getattr(scheduler, name)
+        if isinstance(value, list):
+            setattr(scheduler, name, [_reordered(entry, order) for entry in value])
+        else:
+            setattr(scheduler, name, _reordered(value, order))
+
+
+def _reordered(value: Any, order: Tensor) -> Any:
+    return value[order.to(value.device)] if isinstance(value, Tensor) else value
