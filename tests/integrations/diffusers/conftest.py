@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import copy
+import importlib.util
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def tiny_pipelines() -> ModuleType:
+    """The module beside this file: its builders are also of use on their own.
+
+    It is loaded by its path: this folder is called like the library that it tests, and the folder
+    above must never be on sys.path.
+    """
+    name = "tiny_pipelines"
+    if name not in sys.modules:
+        path = Path(__file__).with_name(f"{name}.py")
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+    return sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def _built() -> dict[str, Any]:
+    return {}
+
+
+@pytest.fixture
+def tiny(tiny_pipelines: ModuleType, _built: dict[str, Any]) -> Callable[[str], Any]:
+    """`tiny("wan")` is a `Tiny(pipe, kwargs)`, built once and copied for each call.
+
+    A test may do what it likes to its copy. Names: `tiny_pipelines.BUILDERS`.
+    """
+
+    def make(name: str) -> Any:
+        if name not in _built:
+            _built[name] = tiny_pipelines.build(name)
+        return copy.deepcopy(_built[name])
+
+    return make
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet() -> None:
+    """diffusers warns of what the tiny pipelines do on purpose."""
+    logging.getLogger("diffusers").setLevel(logging.ERROR)
