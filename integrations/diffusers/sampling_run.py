@@ -16,7 +16,7 @@ from aigv_reward.integrations.diffusers.latents import decode_latents
 from aigv_reward.integrations.diffusers.step_formula import StepFormula, position, step_formula
 
 
-class Interrupted(Exception):  # noqa: N818 - not an error: a hook ends the run
+class Interrupted(Exception):
     """Raised by a hook to end the run at this step; the pipeline then returns None."""
 
 
@@ -117,11 +117,17 @@ class Hook:
 
 
 @contextmanager
-def hooked(pipe: Any, hook: Hook) -> Iterator[None]:
+def hooked(pipe: Any, hook: Hook, *, run: Run | None = None) -> Iterator[None]:
     """Let `hook` see every step of every run of `pipe`, until the context ends.
 
-    The pipeline and its scheduler get a subclass each, which carries nothing but the hook: isinstance,
-    signatures and configs stay what they are, and copies of the scheduler are not hooked.
+    The pipeline and its scheduler get a subclass each, which carries nothing but the hook:
+    isinstance, signatures and configs stay what they are, and copies of the scheduler are not
+    hooked.
+
+    Args:
+        pipe: a pipeline with a `scheduler`.
+        hook: what is told of it.
+        run: one that is under way, when a callback joins it; None: runs that begin from now on.
 
     Raises:
         ValueError: a pipeline without a scheduler.
@@ -129,7 +135,7 @@ def hooked(pipe: Any, hook: Hook) -> Iterator[None]:
     scheduler = getattr(pipe, "scheduler", None)
     if scheduler is None:
         raise ValueError(f"{type(pipe).__name__} has no scheduler; hooks see its steps")
-    runs: list[Run] = []
+    runs = [] if run is None else [run]
     pipe_class, scheduler_class = type(pipe), type(scheduler)
 
     @functools.wraps(pipe_class.__call__)

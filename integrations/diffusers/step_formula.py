@@ -17,9 +17,9 @@ FLOW = (
 )
 VARIANCE_EXPLODING = ("EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler")
 MULTISTEP = ("UniPCMultistepScheduler", "DPMSolverMultistepScheduler", "DEISMultistepScheduler")
+COGVIDEOX = ("CogVideoXDDIMScheduler", "CogVideoXDPMScheduler")  # ignore clip_sample
 BY_ALPHAS = (
-    "CogVideoXDDIMScheduler",
-    "CogVideoXDPMScheduler",
+    *COGVIDEOX,
     "DDIMScheduler",
     "DDPMScheduler",
     "LCMScheduler",
@@ -87,7 +87,7 @@ def step_formula(scheduler: Any, timestep: Any) -> StepFormula:
             f"{name} evaluates the model {scheduler.order} times a step; use a scheduler of order 1"
         )
     for option in ("thresholding", "clip_sample"):
-        if config.get(option, False):
+        if config.get(option, False) and name not in COGVIDEOX:
             raise ValueError(
                 f"{name} has {option}=True, which cuts the predicted clean latents; "
                 f"load it with {option}=False"
@@ -176,11 +176,7 @@ def _formula(
 def _by_alphas(scheduler: Any, timestep: Any) -> tuple[NoiseLevel, NoiseLevel]:
     """Noise now and after, read off the cumulative alphas."""
     time = int(torch.as_tensor(timestep).flatten()[0])
-    if type(scheduler).__name__ in (
-        "DDIMScheduler",
-        "CogVideoXDDIMScheduler",
-        "CogVideoXDPMScheduler",
-    ):
+    if type(scheduler).__name__ in ("DDIMScheduler", *COGVIDEOX):
         before = time - scheduler.config.num_train_timesteps // scheduler.num_inference_steps
     else:
         index = position(scheduler, timestep)
