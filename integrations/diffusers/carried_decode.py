@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
-from torch.utils.checkpoint import checkpoint as recompute
 
 from aigv_reward.integrations.diffusers.latent_layout import frames_before
 from aigv_reward.integrations.diffusers.offloading import bring_to_device
+from aigv_reward.integrations.diffusers.recomputation import (
+    recompute,
+    recomputed_blocks,
+    recomputed_wan_layers,
+)
+from aigv_reward.integrations.diffusers.tiled_decode import decode_tiles, tiling_of
 
 Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
@@ -67,7 +73,6 @@ def _recomputed(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any
         return recompute(
             lambda *leaves: function(*tree_unflatten(list(leaves), structure)),
             *leaves,
-            use_reentrant=False,
         )
 
     return call
@@ -99,12 +104,12 @@ def decode_carried(
         (1, 3, F, H, W) in about [-1, 1], in the VAE's dtype.
     """
     decode = _decode_wan if family == "wan" else _decode_cogvideox
-    tiling = _tiling(vae, z, family)
+    tiling = tiling_of(vae, z, family)
 
     def frames_of(z: Tensor) -> Tensor:
         return decode(vae, z, window, checkpoint and torch.is_grad_enabled(), chunk)
 
-    video = frames_of(z) if tiling is None else _decode_tiles(frames_of, vae, z, tiling)
+    video = frames_of(z) if tiling is None else decode_tiles(frames_of, vae, z, tiling)
     patch = getattr(vae.config, "patch_size", None) if family == "wan" else None
     if patch is not None:
         from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
@@ -119,9 +124,10 @@ def _decode_wan(
     def step(z: Tensor, cache: list[Any]) -> tuple[Tensor, list[Any]]:
         bring_to_device(vae)
         cache = list(cache)  # the decoder replaces its elements
-        frames = vae.decoder(
-            vae.post_quant_conv(z), feat_cache=cache, feat_idx=[0], first_chunk=cache[0] is None
-        )
+        with recomputed_wan_layers(vae.decoder) if checkpoint else nullcontext():
+            frames = vae.decoder(
+                vae.post_quant_conv(z), feat_cache=cache, feat_idx=[0], first_chunk=cache[0] is None
+            )
         return frames, cache
 
     start, stop = window
@@ -139,7 +145,8 @@ def _decode_cogvideox(
         bring_to_device(vae)
         if vae.post_quant_conv is not None:
             z = vae.post_quant_conv(z)
-        frames, cache = vae.decoder(z, conv_cache=cache)
+        with recomputed_blocks(vae.decoder) if checkpoint else nullcontext():
+            frames, cache = vae.decoder(z, conv_cache=cache)
         return frames, _without_pointwise(cache)
 
     # Normalisation spans a piece, so its boundaries must be those of vae.decode.
@@ -147,7 +154,7 @@ def _decode_cogvideox(
     size = vae.num_latent_frames_batch_size
     count = z.shape[2]
     bounds = [0, *range(size + count % size, count, size), count] if count > size else [0, count]
-    spans = [(a, b) for a, b in zip(bounds[:-1], bounds[1:], strict=True) if a < stop]
+    spans = [(a, b) for a, b in pairwise(bounds) if a < stop]
     before = [span for span in spans if span[1] <= start]
     z = torch.cat([z[:, :, :start].detach(), z[:, :, start:stop], z[:, :, stop:].detach()], dim=2)
     with torch.no_grad():
@@ -169,64 +176,3 @@ def _without_pointwise(cache: dict[str, Any]) -> dict[str, Any]:
         for name, value in cache.items()
         if name not in ("conv_y", "conv_b")
     }
-
-
-@dataclass(frozen=True)
-class _Tiling:
-    """Heights and widths: of a tile and between tiles in latents; blended and kept in pixels."""
-
-    size: tuple[int, int]
-    stride: tuple[int, int]
-    blend: tuple[int, int]
-    keep: tuple[int, int]
-
-
-def _tiling(vae: Any, z: Tensor, family: str) -> _Tiling | None:
-    """The tiles of `vae.tiled_decode`, or None where `vae.decode` would not tile."""
-    if not vae.use_tiling:
-        return None
-    if family == "wan":
-        ratio = vae.spatial_compression_ratio
-        tile = (vae.tile_sample_min_height, vae.tile_sample_min_width)
-        step = (vae.tile_sample_stride_height, vae.tile_sample_stride_width)
-        size = (tile[0] // ratio, tile[1] // ratio)
-        stride = (step[0] // ratio, step[1] // ratio)
-        patch = vae.config.patch_size or 1
-        keep = (step[0] // patch, step[1] // patch)
-        blend = (tile[0] // patch - keep[0], tile[1] // patch - keep[1])
-    else:
-        overlap = (vae.tile_overlap_factor_height, vae.tile_overlap_factor_width)
-        tile = (vae.tile_sample_min_height, vae.tile_sample_min_width)
-        size = (vae.tile_latent_min_height, vae.tile_latent_min_width)
-        stride = (int(size[0] * (1 - overlap[0])), int(size[1] * (1 - overlap[1])))
-        blend = (int(tile[0] * overlap[0]), int(tile[1] * overlap[1]))
-        keep = (tile[0] - blend[0], tile[1] - blend[1])
-    if z.shape[3] <= size[0] and z.shape[4] <= size[1]:
-        return None
-    return _Tiling(size, stride, blend, keep)
-
-
-def _decode_tiles(
-    decode: Callable[[Tensor], Tensor], vae: Any, z: Tensor, tiling: _Tiling
-) -> Tensor:
-    """`vae.tiled_decode` without its clamp."""
-    rows = [
-        [
-            decode(z[:, :, :, y : y + tiling.size[0], x : x + tiling.size[1]])
-            for x in range(0, z.shape[4], tiling.stride[1])
-        ]
-        for y in range(0, z.shape[3], tiling.stride[0])
-    ]
-    blended = []
-    for i, row in enumerate(rows):
-        kept = []
-        for j, tile in enumerate(row):
-            if i > 0:
-                tile = vae.blend_v(rows[i - 1][j], tile, tiling.blend[0])
-            if j > 0:
-                tile = vae.blend_h(row[j - 1], tile, tiling.blend[1])
-            kept.append(tile[:, :, :, : tiling.keep[0], : tiling.keep[1]])
-        blended.append(torch.cat(kept, dim=4))
-    video = torch.cat(blended, dim=3)
-    scale = rows[0][0].shape[3] // min(tiling.size[0], z.shape[3])
-    return video[:, :, :, : z.shape[3] * scale, : z.shape[4] * scale]

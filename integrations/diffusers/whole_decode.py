@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint as recompute
 
-BLOCKWISE = ("gradient_checkpointing", "_gradient_checkpointing_func")
+from aigv_reward.integrations.diffusers.recomputation import recompute, recomputed_calls
 
 
 def decode_whole(vae: Any, z: Tensor, *args: Any, checkpoint: bool, **kwargs: Any) -> Tensor:
@@ -25,9 +21,9 @@ def decode_whole(vae: Any, z: Tensor, *args: Any, checkpoint: bool, **kwargs: An
         return _tensor(vae.decode(z, *args, **kwargs))
     decoder = getattr(vae, "decoder", None)
     if not isinstance(decoder, nn.Module):
-        decoded = recompute(vae.decode, z, *args, use_reentrant=False, **kwargs)
+        decoded = recompute(vae.decode, z, *args, **kwargs)
     else:
-        with _recomputed(decoder):
+        with recomputed_calls(decoder):
             decoded = vae.decode(z, *args, **kwargs)
     return _tensor(decoded)
 
@@ -41,7 +37,7 @@ def decode_frames(vae: Any, z: Tensor, *, checkpoint: bool, chunk: int | None) -
     images = []
     for some in z[0].transpose(0, 1).split(chunk or 1):
         if checkpoint and torch.is_grad_enabled():
-            images.append(_tensor(recompute(vae.decode, some, use_reentrant=False)))
+            images.append(_tensor(recompute(vae.decode, some)))
         else:
             images.append(_tensor(vae.decode(some)))
     return torch.cat(images).transpose(0, 1)[None]
@@ -64,34 +60,3 @@ def decode_joint(vae: Any, z: Tensor, *, checkpoint: bool, chunk: int | None) ->
 def _tensor(decoded: Any) -> Tensor:
     tensor: Tensor = decoded if isinstance(decoded, Tensor) else decoded[0]
     return tensor
-
-
-@contextmanager
-def _recomputed(decoder: nn.Module) -> Iterator[None]:
-    plain = decoder.forward
-
-    def blockwise(*args: Any, **kwargs: Any) -> Any:
-        # Set here, not around: the recomputation runs after the surrounding context has ended.
-        with _attributes(
-            decoder,
-            dict(zip(BLOCKWISE, (True, partial(recompute, use_reentrant=False)), strict=True))
-            if hasattr(decoder, BLOCKWISE[0])
-            else {},
-        ):
-            return plain(*args, **kwargs)
-
-    with _attributes(decoder, {"forward": partial(recompute, blockwise, use_reentrant=False)}):
-        yield
-
-
-@contextmanager
-def _attributes(module: nn.Module, values: dict[str, Any]) -> Iterator[None]:
-    """Sets attributes of this one module, and takes them back."""
-    before = {name: module.__dict__[name] for name in values if name in module.__dict__}
-    module.__dict__.update(values)
-    try:
-        yield
-    finally:
-        for name in values:
-            del module.__dict__[name]
-        module.__dict__.update(before)
