@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aigv_reward.dimensions import DIMENSIONS
     from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel
-    from aigv_reward.reward import Draws, LowerBoundReward, RewardFn, Scores, VideoReward
+    from aigv_reward.reward import (
+        Draws,
+        FilterRules,
+        LowerBoundReward,
+        RewardFn,
+        Scores,
+        VideoReward,
+    )
     from aigv_reward.video import Video, VideoDecodeError, read_video
 
 __version__ = "0.1.0"
@@ -18,6 +25,7 @@ __all__ = [
     "AIGVRewardConfig",
     "AIGVRewardModel",
     "Draws",
+    "FilterRules",
     "LowerBoundReward",
     "RewardFn",
     "Scores",
@@ -32,6 +40,7 @@ _HOME = {
     "AIGVRewardConfig": "aigv_reward.model",
     "AIGVRewardModel": "aigv_reward.model",
     "Draws": "aigv_reward.reward",
+    "FilterRules": "aigv_reward.reward",
     "LowerBoundReward": "aigv_reward.reward",
     "RewardFn": "aigv_reward.reward",
     "Scores": "aigv_reward.reward",

@@ -152,3 +152,25 @@ def frame_rates(fps: Rates, count: int) -> list[float | None]:
         if rate is not None and not isinstance(rate, Real):
             raise ValueError(f"fps has an entry {rate!r}; give one number, or one a video")
     return rates
+
+
+def video_count(videos: Sequence[VideoInput] | Tensor) -> int:
+    """How many videos.
+
+    Raises:
+        ValueError: one video that is not in a list, or none.
+    """
+    single = isinstance(videos, str | bytes | os.PathLike) or getattr(videos, "ndim", 5) == 4
+    if single or not hasattr(videos, "__len__"):
+        raise ValueError(
+            f"videos is one {type(videos).__name__}, not a list or a (B, T, 3, H, W) tensor; "
+            "wrap it in [ ]"
+        )
+    if len(videos) == 0:
+        raise ValueError("videos is empty; pass at least one")
+    return len(videos)
+
+
+def video_label(video: VideoInput, index: int) -> str:
+    """What an error calls a video: its path, or its place in the list."""
+    return repr(os.fspath(video)) if isinstance(video, str | os.PathLike) else f"videos[{index}]"

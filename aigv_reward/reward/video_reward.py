@@ -25,10 +25,17 @@ from aigv_reward.reward.inputs import (
     frame_rates,
     is_source,
     per_video,
+    video_count,
+    video_label,
 )
 from aigv_reward.reward.prefetch import prepared_views
 from aigv_reward.reward.scores import Scores
-from aigv_reward.reward.weighting import calibrate, check_calibration, weighted_sum
+from aigv_reward.reward.weighting import (
+    calibrate,
+    check_calibration,
+    check_dimensions,
+    weighted_sum,
+)
 from aigv_reward.reward.windows import NO_DRAWS, Draws, read_views, window_views
 from aigv_reward.views import Views
 
@@ -69,7 +76,7 @@ class VideoReward:
         if weights is None:
             names = ("overall",) if "overall" in self.dimensions else self.dimensions
             weights = {name: 1.0 / len(names) for name in names}
-        self._check_dimensions(weights, "weights")
+        check_dimensions(weights, self.dimensions, "weights")
         for name, weight in weights.items():
             if not math.isfinite(weight):
                 raise ValueError(f"the weight of {name!r} is {weight}; it must be finite")
@@ -163,10 +170,34 @@ class VideoReward:
         Raises:
             ValueError: frames in another layout or range, NaN, a missing fps, too long a prompt.
         """
+        values = self.by_dimension(
+            frames,
+            prompts,
+            fps=fps,
+            layout=layout,
+            value_range=value_range,
+            dimensions=tuple(self.weights),
+        )
+        return weighted_sum(values, self.weights)
+
+    def by_dimension(
+        self,
+        frames: Tensor,
+        prompts: Sequence[str | None] | None = None,
+        *,
+        fps: Rates = None,
+        layout: Layout = "btchw",
+        value_range: tuple[float, float] = (0.0, 1.0),
+        dimensions: Sequence[Dimension] | None = None,
+    ) -> dict[Dimension, Tensor]:
+        """{dimension: (B,)} of a batch in one pass, differentiable in `frames`.
+
+        Calibrated if the reward is; `dimensions` defaults to all that the checkpoint answers, the
+        other arguments are those of calling the reward.
+        """
         batch = as_batch(frames, layout=layout, value_range=value_range)
         views = self._batch_views(batch, frame_rates(fps, len(batch)))
-        values = self.score_views(views, prompts, dimensions=tuple(self.weights))
-        return weighted_sum(values, self.weights)
+        return self.score_views(views, prompts, dimensions=dimensions)
 
     def drawn(
         self,
@@ -225,13 +256,12 @@ class VideoReward:
             ValueError: anything else that has no score.
         """
         names = self._asked(dimensions)
-        count = _count(videos)
+        count = video_count(videos)
         if clips < 1 or batch_size < 1:
             raise ValueError(f"clips={clips} and batch_size={batch_size} must be at least 1")
         texts = per_video(prompts, count, "prompts")
         rates = frame_rates(fps, count)
-
-        looks = _looks(draws if return_std else NO_DRAWS, return_std)
+        looks = draws.spread() if return_std else NO_DRAWS
 
         def views_of(index: int) -> Views:
             return self.prepare(videos[index], fps=rates[index], clips=clips, draws=looks)
@@ -245,7 +275,7 @@ class VideoReward:
             for start in range(0, len(owners), batch_size):
                 batch = owners[start : start + batch_size]
                 views = Views.cat(list(islice(windows, len(batch))))
-                labels = [_label(videos[index], index) for index in batch]
+                labels = [video_label(videos[index], index) for index in batch]
                 parts.append(self._answer(views, [texts[i] for i in batch], names, labels))
         flat = {name: torch.cat([p[name] for p in parts]).view(count, clips, -1) for name in names}
         return Scores(
@@ -363,38 +393,5 @@ class VideoReward:
     def _asked(self, dimensions: Sequence[Dimension] | None) -> tuple[Dimension, ...]:
         if dimensions is None:
             return self.dimensions
-        self._check_dimensions(dimensions, "dimensions")
+        check_dimensions(dimensions, self.dimensions, "dimensions")
         return tuple(dict.fromkeys(dimensions))
-
-    def _check_dimensions(self, names: Any, what: str) -> None:
-        known = ", ".join(self.dimensions)
-        if not names:
-            raise ValueError(f"{what} are empty; name one or more of {known}")
-        if isinstance(names, str):
-            raise ValueError(f"{what} is one string {names!r}; wrap it in [ ]")
-        for name in names:
-            if name not in self.dimensions:
-                raise ValueError(f"unknown dimension {name!r}; this reward scores {known}")
-
-
-def _looks(draws: Draws, wanted: bool) -> Draws:
-    if wanted and draws.count < 2:
-        raise ValueError(f"draws.count is {draws.count}; a standard deviation needs 2 or more")
-    return draws
-
-
-def _count(videos: Sequence[VideoInput] | Tensor) -> int:
-    """How many videos; a ValueError for one video that is not in a list, or none."""
-    single = isinstance(videos, str | bytes | os.PathLike) or getattr(videos, "ndim", 5) == 4
-    if single or not hasattr(videos, "__len__"):
-        raise ValueError(
-            f"videos is one {type(videos).__name__}, not a list or a (B, T, 3, H, W) tensor; "
-            "wrap it in [ ]"
-        )
-    if len(videos) == 0:
-        raise ValueError("videos is empty; pass at least one")
-    return len(videos)
-
-
-def _label(video: VideoInput, index: int) -> str:
-    return repr(os.fspath(video)) if isinstance(video, str | os.PathLike) else f"videos[{index}]"

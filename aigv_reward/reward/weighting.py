@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from aigv_reward.dimensions import Dimension
 from aigv_reward.model import AIGVRewardConfig
+
+
+def check_dimensions(names: Any, scored: Sequence[Dimension], what: str) -> None:
+    """Raise unless each of `names`, which the caller knows as `what`, is scored.
+
+    Raises:
+        ValueError: no names, one string, or a dimension that is not scored.
+    """
+    known = ", ".join(scored)
+    if not names:
+        raise ValueError(f"{what} are empty; name one or more of {known}")
+    if isinstance(names, str):
+        raise ValueError(f"{what} is one string {names!r}; wrap it in [ ]")
+    for name in names:
+        if name not in scored:
+            raise ValueError(f"unknown dimension {name!r}; this reward scores {known}")
 
 
 def check_calibration(config: AIGVRewardConfig, names: Iterable[Dimension]) -> None:

@@ -37,6 +37,16 @@ class Draws:
     count: int = 0
     seed: int = 0
 
+    def spread(self) -> Draws:
+        """These draws, which must give a standard deviation.
+
+        Raises:
+            ValueError: fewer than two.
+        """
+        if self.count < 2:
+            raise ValueError(f"draws.count is {self.count}; a standard deviation needs 2 or more")
+        return self
+
     def generators(self) -> list[torch.Generator | None]:
         """None for the look that is always the same, then a generator for each extra one."""
         root = torch.Generator().manual_seed(self.seed)
