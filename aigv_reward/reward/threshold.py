@@ -85,7 +85,8 @@ class Threshold:
             raise ValueError(
                 f"{self}: the percentiles of its reference must rise from 0 to 100 at equal steps"
             )
-        return float(np.interp(self.value, np.linspace(0, 100, len(points)), points))
+        place = self.value * (len(points) - 1) / 100  # exact for whole percentiles
+        return float(np.interp(place, np.arange(len(points)), points))
 
     def failure(self, score: float) -> str | None:
         """Why a score does not pass, in one line, or None."""
