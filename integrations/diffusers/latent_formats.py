@@ -69,25 +69,23 @@ def _inverse_scaling_factor(vae: Any) -> float:
     return 1.0 / float(vae.config.scaling_factor)
 
 
-def _std_over_scaling_factor(vae: Any) -> Tensor:
-    holder = vae if isinstance(getattr(vae, "latents_std", None), Tensor) else vae.config
-    std = getattr(holder, "latents_std", None)
-    if std is None or holder.latents_mean is None:
-        return torch.tensor(_inverse_scaling_factor(vae))
-    return torch.as_tensor(std, dtype=torch.float32) * _inverse_scaling_factor(vae)
+def _statistic(vae: Any, name: str) -> Value:
+    """LTX's VAEs hold theirs in buffers, the others in their configuration."""
+    value: Value = dict(vae.named_buffers(recurse=False)).get(name, vae.config.get(name))
+    return value
 
 
 def _mean(vae: Any) -> Value:
-    holder = vae if isinstance(getattr(vae, "latents_mean", None), Tensor) else vae.config
-    if getattr(holder, "latents_std", None) is None:
-        return None
-    mean: Value = holder.latents_mean
-    return mean
+    return _statistic(vae, "latents_mean")
 
 
 def _std(vae: Any) -> Value:
-    std: Value = vae.config.latents_std
-    return std
+    return _statistic(vae, "latents_std")
+
+
+def _std_over_scaling_factor(vae: Any) -> Tensor:
+    std = _std(vae)
+    return torch.as_tensor(1.0 if std is None else std).float() * _inverse_scaling_factor(vae)
 
 
 # By name: an older diffusers lacks some of these classes, and no class is loaded for its name.

@@ -52,13 +52,12 @@ def unpack(
 
 def temporal_ratio(vae: Any) -> int | None:
     """Video frames a latent frame, or None where the VAE does not say."""
-    config = getattr(vae, "config", None)
-    for holder, name in (
-        (vae, "temporal_compression_ratio"),
-        (config, "temporal_compression_ratio"),
-        (config, "scale_factor_temporal"),
+    config = getattr(vae, "config", {})
+    for ratio in (
+        config.get("temporal_compression_ratio"),
+        config.get("scale_factor_temporal"),
+        vars(vae).get("temporal_compression_ratio"),
     ):
-        ratio = getattr(holder, name, None)
         if ratio is not None:
             return int(ratio)
     return None
@@ -100,11 +99,9 @@ def bounds(window: slice | None, latent_frames: int) -> tuple[int, int]:
 
 
 def _channels(vae: Any) -> int | None:
-    for name in ("latent_channels", "z_dim"):
-        channels = getattr(getattr(vae, "config", None), name, None)
-        if channels is not None:
-            return int(channels)
-    return None
+    config = getattr(vae, "config", {})
+    channels: int | None = config.get("latent_channels", config.get("z_dim"))
+    return channels
 
 
 def _unflatten(latents: Tensor, num_frames: int | None) -> Tensor:

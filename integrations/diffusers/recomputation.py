@@ -15,6 +15,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from aigv_reward.integrations.diffusers.offloading import bring_to_device
+
 recompute = partial(checkpoint, use_reentrant=False)
 """`recompute(function, *args, **kwargs)`: its graph is built again when gradients need it."""
 
@@ -43,11 +45,13 @@ def recomputed_blocks(decoder: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def recomputed_calls(decoder: nn.Module) -> Iterator[None]:
-    """Recomputes each call of a decoder, and within it each block."""
+def recomputed_decoder(vae: Any) -> Iterator[None]:
+    """Recomputes each call of `vae.decoder`, and within it each block."""
+    decoder = vae.decoder
     plain = decoder.forward
 
     def blockwise(*args: Any, **kwargs: Any) -> Any:
+        bring_to_device(vae)
         with recomputed_blocks(decoder):
             return plain(*args, **kwargs)
 

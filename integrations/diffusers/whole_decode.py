@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from aigv_reward.integrations.diffusers.recomputation import recompute, recomputed_calls
+from aigv_reward.integrations.diffusers.recomputation import recompute, recomputed_decoder
 
 
 def decode_whole(vae: Any, z: Tensor, *args: Any, checkpoint: bool, **kwargs: Any) -> Tensor:
@@ -19,11 +19,10 @@ def decode_whole(vae: Any, z: Tensor, *args: Any, checkpoint: bool, **kwargs: An
     """
     if not (checkpoint and torch.is_grad_enabled()):
         return _tensor(vae.decode(z, *args, **kwargs))
-    decoder = getattr(vae, "decoder", None)
-    if not isinstance(decoder, nn.Module):
+    if not isinstance(getattr(vae, "decoder", None), nn.Module):
         decoded = recompute(vae.decode, z, *args, **kwargs)
     else:
-        with recomputed_calls(decoder):
+        with recomputed_decoder(vae):
             decoded = vae.decode(z, *args, **kwargs)
     return _tensor(decoded)
 
