@@ -7,15 +7,24 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aigv_reward.integrations.diffusers.filtering import RewardFilter
     from aigv_reward.integrations.diffusers.latents import decode_latents, register_latents
+    from aigv_reward.integrations.diffusers.ranked import Ranked
+    from aigv_reward.integrations.diffusers.selection import best_of_n
 
 __all__ = [
+    "Ranked",
+    "RewardFilter",
+    "best_of_n",
     "decode_latents",
     "register_latents",
 ]
 
 # The public names and the modules that define them, loaded at first use.
 _HOME = {
+    "RewardFilter": "aigv_reward.integrations.diffusers.filtering",
+    "Ranked": "aigv_reward.integrations.diffusers.ranked",
+    "best_of_n": "aigv_reward.integrations.diffusers.selection",
     "decode_latents": "aigv_reward.integrations.diffusers.latents",
     "register_latents": "aigv_reward.integrations.diffusers.latents",
 }

@@ -1,0 +1,61 @@
+"""Candidates in the order of their reward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+_ROWS = 10  # of a repr
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Ranked:
+    """Candidates of one prompt, scored and ranked.
+
+    Candidate i is the video of `seeds[i]`; `order[0]` is the best one.
+
+    Attributes:
+        frames: (K, T, 3, H, W) in [0, 1], the K best candidates, best first, on the CPU.
+        scores: {dimension: (N,)} of all candidates, "reward" for a reward without dimensions.
+        total: (N,), what they are ranked by.
+        seeds: of all candidates.
+        order: candidates from best to worst; of equals the one of the lower seed comes first.
+        interrupted: seeds whose run a filter ended before there was a video; they are not among
+            the N.
+    """
+
+    frames: Tensor
+    scores: dict[str, Tensor]
+    total: Tensor
+    seeds: list[int]
+    order: list[int]
+    interrupted: list[int] = field(default_factory=list)
+
+    def rows(self) -> list[dict[str, float | int]]:
+        """One plain dict a candidate, best first: rank (from 1), seed, total, dimensions."""
+        return [
+            {
+                "rank": rank,
+                "seed": self.seeds[index],
+                "total": float(self.total[index]),
+                **{name: float(column[index]) for name, column in self.scores.items()},
+            }
+            for rank, index in enumerate(self.order, start=1)
+        ]
+
+    def __repr__(self) -> str:
+        stopped = f", {len(self.interrupted)} interrupted" if self.interrupted else ""
+        rows = self.rows()
+        table = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows[:_ROWS])]
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = [f"Ranked({len(rows)} candidates{stopped}; frames {tuple(self.frames.shape)})"]
+        for cells in table:
+            lines.append("  ".join(c.rjust(width) for c, width in zip(cells, widths, strict=True)))
+        if len(rows) > _ROWS:
+            lines.append(f"... and {len(rows) - _ROWS} more")
+        return "\n".join(lines)
+
+
+def _cell(value: float | int) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
