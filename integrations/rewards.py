@@ -12,6 +12,8 @@ from torch import Tensor
 
 from aigv_reward import RewardFn, VideoReward
 
+_PLAIN = "reward"  # what a plain tensor is called
+
 
 @dataclass(frozen=True)
 class BatchScores:
@@ -36,9 +38,6 @@ def scores_of(
 ) -> BatchScores:
     """Total and dimensions of a batch in one call of the reward, in the caller's grad mode.
 
-    A `VideoReward` gives the dimensions that its checkpoint was trained to answer (and, if it is
-    calibrated, is calibrated in), and those weighted: they cost no more than one.
-
     Args:
         reward: any reward.
         frames: (B, T, 3, H, W) in [0, 1].
@@ -48,33 +47,22 @@ def scores_of(
             a reward that returns one.
 
     Raises:
-        ValueError: `weights` for a reward that returns a plain tensor, or that name a dimension it
-            does not return; a reward by dimension without "overall" and no `weights`; scores of
-            another shape, that are not floating point, or not finite.
+        ValueError: what `values_of` refuses; `weights` for a reward that returns a plain tensor,
+            or that name a dimension it does not return; a reward by dimension without "overall"
+            and no `weights`.
     """
     _check_weights(weights)
-    returned: Any
-    if isinstance(reward, VideoReward):
-        weights = dict(reward.weights) if weights is None else weights
-        names: Any = _names(reward, weights)
-        returned = reward.by_dimension(frames, prompts, fps=fps, dimensions=names)
-    else:
-        returned = reward(frames, prompts, fps=fps)
+    if isinstance(reward, VideoReward) and weights is None:
+        weights = dict(reward.weights)  # type: ignore[arg-type]
+    returned = _returned(reward, frames, prompts, fps, weights)
+    values = _checked_values(returned, len(frames))
     if isinstance(returned, Tensor):
         if weights is not None:
             raise ValueError(
                 f"weights of {', '.join(weights)} need a reward that returns "
-                f"{{dimension: (B,)}}; this one returned a tensor of shape "
-                f"{tuple(returned.shape)}, so leave weights out"
+                f"{{dimension: (B,)}}; this one returned a tensor, so leave weights out"
             )
-        total = _checked("reward", returned, len(frames))
-        return BatchScores(total=total, values={"reward": total})
-    if not isinstance(returned, Mapping) or not returned:
-        raise ValueError(
-            f"the reward returned {type(returned).__name__} {str(returned)[:80]}; it must return "
-            "a (B,) tensor or {dimension: (B,) tensor}"
-        )
-    values = {name: _checked(name, value, len(frames)) for name, value in returned.items()}
+        return BatchScores(total=values[_PLAIN], values=values)
     if weights is None:
         if "overall" not in values:
             raise ValueError(
@@ -90,6 +78,45 @@ def scores_of(
             )
     columns = [values[name] * float(weight) for name, weight in weights.items()]
     return BatchScores(total=torch.stack(columns).sum(dim=0), values=values)
+
+
+def values_of(
+    reward: RewardFn,
+    frames: Tensor,
+    prompts: Sequence[str | None] | None,
+    *,
+    fps: float | Tensor | None = None,
+) -> dict[str, Tensor]:
+    """{dimension: (B,)} of a batch, for what needs no total; {"reward": (B,)} of a plain tensor.
+
+    A `VideoReward` gives the dimensions that its checkpoint was trained to answer (and, if it is
+    calibrated, is calibrated in), and those weighted: they cost no more than one.
+
+    Args:
+        reward: any reward.
+        frames: (B, T, 3, H, W) in [0, 1].
+        prompts: one text or None a video, or None.
+        fps: frames per second, for rewards that sample by time.
+
+    Raises:
+        ValueError: scores of another shape, that are not floating point, or not finite.
+    """
+    weights: Any = reward.weights if isinstance(reward, VideoReward) else None
+    return _checked_values(_returned(reward, frames, prompts, fps, weights), len(frames))
+
+
+def _returned(
+    reward: RewardFn,
+    frames: Tensor,
+    prompts: Sequence[str | None] | None,
+    fps: float | Tensor | None,
+    weights: Mapping[str, float] | None,
+) -> Any:
+    if not isinstance(reward, VideoReward):
+        return reward(frames, prompts, fps=fps)
+    assert weights is not None
+    names: Any = _names(reward, weights)
+    return reward.by_dimension(frames, prompts, fps=fps, dimensions=names)
 
 
 def _names(reward: VideoReward, weights: Mapping[str, float]) -> list[str]:
@@ -108,6 +135,17 @@ def _check_weights(weights: Mapping[str, float] | None) -> None:
     for name, weight in weights.items():
         if not math.isfinite(weight):
             raise ValueError(f"the weight of {name!r} is {weight}; it must be finite")
+
+
+def _checked_values(returned: Any, batch: int) -> dict[str, Tensor]:
+    if isinstance(returned, Tensor):
+        return {_PLAIN: _checked(_PLAIN, returned, batch)}
+    if not isinstance(returned, Mapping) or not returned:
+        raise ValueError(
+            f"the reward returned {type(returned).__name__} {str(returned)[:80]}; it must return "
+            "a (B,) tensor or {dimension: (B,) tensor}"
+        )
+    return {name: _checked(name, value, batch) for name, value in returned.items()}
 
 
 def _checked(name: str, value: Any, batch: int) -> Tensor:

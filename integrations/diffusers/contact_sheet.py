@@ -13,8 +13,9 @@ from torch import Tensor
 from aigv_reward.integrations.diffusers.ranked import Ranked
 
 _FRAMES = 5
-_BOX = (208, 156)  # a thumbnail's greatest width and height
-_PANEL, _PAD, _GAP, _LINE = 236, 16, 6, 31
+_BOX = (208, 236)  # a thumbnail's greatest width and height
+_PANEL, _PAD, _GAP = 236, 16, 6
+_TOP, _LINE, _UNDER = 36, 33, 8  # rank and seed; a score and its bar; of it, the space below
 _PAGE, _CARD, _INK, _FAINT, _RULE = "#eef0f3", "#ffffff", "#1c2430", "#6b7482", "#dfe3e8"
 _BAR, _BEST = "#9aa7b8", "#17795e"
 
@@ -48,7 +49,8 @@ def contact_sheet_of(
     box = thumbnails[0].images[0].size
     shown = len(thumbnails[0].images)
     strip = shown * box[0] + (shown - 1) * _GAP
-    row = max(box[1], 34 + _LINE * len(columns)) + 2 * _PAD
+    panel = _TOP + _LINE * len(columns) - _UNDER
+    row = max(box[1], panel) + 2 * _PAD
     width = 2 * _PAD + _PAD + _PANEL + _PAD + strip + _PAD
     heading = _heading(ranked, prompt, width - 2 * _PAD)
     top = _PAD + sum(size + 8 for _, size, _ in heading) + 8
@@ -63,7 +65,7 @@ def contact_sheet_of(
         draw.rounded_rectangle((_PAD, y, width - _PAD, y + row), radius=8, fill=_CARD)
         if rank == 0:
             draw.rounded_rectangle((_PAD, y, _PAD + 6, y + row), radius=3, fill=_BEST)
-        _scores(draw, (2 * _PAD, y + _PAD), rank, ranked.seeds[index], columns, index)
+        _scores(draw, (2 * _PAD, y + (row - panel) // 2), rank, ranked.seeds[index], columns, index)
         x = 2 * _PAD + _PANEL + _PAD
         for image in thumbnails[index].images:
             sheet.paste(image, (x, y + (row - box[1]) // 2))
@@ -85,14 +87,14 @@ def _scores(
     colour = _BEST if rank == 0 else _INK
     draw.text((left, y - 4), f"#{rank + 1}", font=_font(26), fill=colour)
     draw.text((right, y + 4), f"seed {seed}", font=_font(15), fill=_FAINT, anchor="ra")
-    y += 34
+    y += _TOP
     for place, (name, column) in enumerate(columns.items()):
         value, low, high = float(column[index]), float(column.min()), float(column.max())
         strong = place == 0
         draw.text((left, y), name, font=_font(15), fill=_INK if strong else _FAINT)
         draw.text((right, y), f"{value:.3f}", font=_font(15), fill=_INK, anchor="ra")
         share = (value - low) / (high - low) if high > low else 1.0
-        bar = (left, y + 20, right, y + 23)
+        bar = (left, y + 22, right, y + 25)
         draw.rectangle(bar, fill=_RULE)
         end = left + max(2, round(share * (right - left)))
         draw.rectangle((left, bar[1], end, bar[3]), fill=_BEST if strong else _BAR)
@@ -111,7 +113,7 @@ def _heading(ranked: Ranked, prompt: str | None, width: int) -> list[tuple[str, 
     first = next(iter(_columns(ranked)))
     title = f"{count} candidate{'s' if count > 1 else ''}, best {first} first"
     height, across = frames.shape[-2:]
-    facts = f"{frames.shape[1]} frames of {across} x {height}; bars run from worst to best"
+    facts = f"{frames.shape[1]} frames of {across}x{height}; bars run from worst to best"
     if ranked.interrupted:
         seeds = ", ".join(map(str, ranked.interrupted))
         facts += f"; interrupted: seed {seeds}"

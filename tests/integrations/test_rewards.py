@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from aigv_reward import DIMENSIONS, Draws, LowerBoundReward, VideoReward
-from aigv_reward.integrations.rewards import scores_of
+from aigv_reward.integrations.rewards import scores_of, values_of
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +101,20 @@ def test_of_a_mapping_overall_counts_unless_weights_say_otherwise(frames: Tensor
     torch.testing.assert_close(weighted.total, 4 * light)
 
 
+def test_values_need_no_total(reward: VideoReward, frames: Tensor) -> None:
+    light = bright(frames, None)
+    values = values_of(lambda frames, prompts, *, fps=None: {"light": light}, frames, None)
+    assert list(values) == ["light"] and values["light"] is light
+    assert values_of(lambda frames, prompts, *, fps=None: light, frames, None) == {"reward": light}
+    expected = scores_of(reward, frames, ["a", "b"], fps=8.0).values
+    found = values_of(reward, frames, ["a", "b"], fps=8.0)
+    assert list(found) == list(expected)
+    for name, value in found.items():
+        torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
+    with pytest.raises(ValueError, match="'reward' has shape"):
+        values_of(returns(torch.ones(3)), frames, None)
+
+
 def test_prompts_and_rates_reach_the_reward(frames: Tensor) -> None:
     seen: list[Any] = []
 
@@ -129,7 +143,7 @@ def test_gradients_flow_where_the_caller_wants_them(reward: VideoReward, frames:
             torch.ones(2),
             {"motion": 1.0},
             r"weights of motion need a reward that returns \{dimension: \(B,\)\}; this one "
-            r"returned a tensor of shape \(2,\), so leave weights out",
+            "returned a tensor, so leave weights out",
         ),
         (torch.ones(2, 1), None, r"'reward' has shape \(2, 1\) for 2 videos; it must be \(2,\)"),
         (torch.tensor(1.0), None, r"'reward' has shape \(\) for 2 videos"),
