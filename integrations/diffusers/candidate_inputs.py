@@ -37,6 +37,12 @@ def accepted(pipe: Any) -> Mapping[str, inspect.Parameter]:
     return inspect.signature(type(pipe).__call__).parameters
 
 
+def takes_prompt(pipe: Any) -> bool:
+    """Whether a pipeline is called with text; one that takes any argument is."""
+    parameters = accepted(pipe).values()
+    return any(p.name == "prompt" or p.kind is p.VAR_KEYWORD for p in parameters)
+
+
 def check_arguments(pipe: Any, arguments: Mapping[str, Any], batch_size: int) -> None:
     """Raise where candidates would not be what is promised.
 
@@ -84,7 +90,7 @@ def batch_arguments(
         ValueError: texts or embeddings for several videos.
     """
     made = dict(arguments, output_type="pt")
-    if prompt is not None and "prompt" in accepted(pipe) and made.get("prompt_embeds") is None:
+    if prompt is not None and takes_prompt(pipe) and made.get("prompt_embeds") is None:
         made["prompt"] = prompt
     for name, value in made.items():
         if _TEXT.fullmatch(name):
@@ -95,8 +101,8 @@ def batch_arguments(
                     f"{name} has {value.shape[0]} rows; give those of one prompt, (1, ...)"
                 )
             made[name] = value.repeat_interleave(size, dim=0)
-        elif name == "image" and value is not None and _images_of(pipe) == "each":
-            made[name] = _images(value, size)
+        elif name == "image" and value is not None:
+            made[name] = _images(value, size if _images_of(pipe) == "each" else None)
     return made
 
 
@@ -134,16 +140,19 @@ def _texts(name: str, value: Any, size: int) -> Any:
     return texts * size
 
 
-def _images(value: Any, size: int) -> Any:
+def _images(value: Any, size: int | None) -> Any:
+    """An image, alone or in a batch of one, for `size` candidates; None: for all of them."""
+    if isinstance(value, list | tuple):
+        if len(value) != 1:
+            raise ValueError(f"image has {len(value)} images; candidates share one")
+        (value,) = value
     if isinstance(value, Tensor | np.ndarray):
-        image = value[None] if value.ndim == 3 else value
-        if len(image) == 1:
-            repeat = (size,) + (1,) * (image.ndim - 1)
-            return image.repeat(repeat) if isinstance(image, Tensor) else np.tile(image, repeat)
-    images = list(value) if isinstance(value, list | tuple | Tensor | np.ndarray) else [value]
-    if len(images) != 1:
-        raise ValueError(f"image has {len(images)} images; candidates share one")
-    return images * size
+        value = value[None] if value.ndim == 3 else value
+        if len(value) != 1:
+            raise ValueError(f"image has {len(value)} images; candidates share one")
+        repeat = (size or 1,) + (1,) * (value.ndim - 1)
+        return value.repeat(repeat) if isinstance(value, Tensor) else np.tile(value, repeat)
+    return value if size is None else [value] * size
 
 
 def checked_frames(frames: Any, size: int) -> Tensor:

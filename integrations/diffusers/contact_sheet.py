@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeAlias
 
 import torch
 from PIL import Image, ImageDraw, ImageFont
@@ -17,6 +19,14 @@ _BOX = (208, 236)  # a thumbnail's greatest width and height
 _PANEL, _PAD, _GAP = 236, 16, 6
 _TOP, _LINE, _UNDER = 36, 33, 8  # rank and seed; a score and its bar; of it, the space below
 _PAGE, _CARD, _INK, _FAINT, _RULE = "#eef0f3", "#ffffff", "#1c2430", "#6b7482", "#dfe3e8"
+# Tried in turn for a prompt that Pillow's own font lacks letters of; without one it is left out.
+_SYSTEM_FONTS = (
+    "DejaVuSans.ttf",
+    "NotoSansCJK-Regular.ttc",
+    "Arial Unicode.ttf",
+    "msyh.ttc",
+)
+_ABSENT = "\uffff"  # no character: every font draws its box for it
 _BAR, _BEST = "#9aa7b8", "#17795e"
 
 
@@ -53,13 +63,13 @@ def contact_sheet_of(
     row = max(box[1], panel) + 2 * _PAD
     width = 2 * _PAD + _PAD + _PANEL + _PAD + strip + _PAD
     heading = _heading(ranked, prompt, width - 2 * _PAD)
-    top = _PAD + sum(size + 8 for _, size, _ in heading) + 8
+    top = _PAD + sum(_height(font) for _, font, _ in heading) + 8
     sheet = Image.new("RGB", (width, top + len(ranked.order) * (row + 10) + _PAD - 10), _PAGE)
     draw = ImageDraw.Draw(sheet)
     y = _PAD
-    for text, size, colour in heading:
-        draw.text((_PAD, y), text, font=_font(size), fill=colour)
-        y += size + 8
+    for text, font, colour in heading:
+        draw.text((_PAD, y), text, font=font, fill=colour)
+        y += _height(font)
     for rank, index in enumerate(ranked.order):
         y = top + rank * (row + 10)
         draw.rounded_rectangle((_PAD, y, width - _PAD, y + row), radius=8, fill=_CARD)
@@ -108,30 +118,47 @@ def _columns(ranked: Ranked) -> dict[str, Tensor]:
     return {first: ranked.total} | {n: c for n, c in ranked.scores.items() if n != first}
 
 
-def _heading(ranked: Ranked, prompt: str | None, width: int) -> list[tuple[str, int, str]]:
+Font: TypeAlias = ImageFont.FreeTypeFont
+
+
+def _heading(ranked: Ranked, prompt: str | None, width: int) -> list[tuple[str, Font, str]]:
     count, frames = len(ranked.order), ranked.frames
     first = next(iter(_columns(ranked)))
     title = f"{count} candidate{'s' if count > 1 else ''}, best {first} first"
     height, across = frames.shape[-2:]
     facts = f"{frames.shape[1]} frames of {across}x{height}; bars run from worst to best"
     if ranked.interrupted:
-        seeds = ", ".join(map(str, ranked.interrupted))
-        facts += f"; interrupted: seed {seeds}"
-    lines = [(title, 24, _INK)]
-    lines += [(line, 17, _INK) for line in _wrapped(prompt or "", 17, width, most=3)]
-    return lines + [(line, 14, _FAINT) for line in _wrapped(facts, 14, width, most=2)]
+        facts += f"; interrupted: seed {', '.join(map(str, ranked.interrupted))}"
+    lines = [(title, _font(24), _INK)]
+    font = _font_for(prompt or "", 17)
+    if font is not None:
+        lines += [(line, font, _INK) for line in _wrapped(prompt or "", font, width, most=3)]
+    small = _font(14)
+    return lines + [(line, small, _FAINT) for line in _wrapped(facts, small, width, most=2)]
 
 
-def _wrapped(text: str, size: int, width: int, *, most: int) -> list[str]:
+def _wrapped(text: str, font: Font, width: int, *, most: int) -> list[str]:
     lines: list[str] = []
     for word in text.split():
-        if lines and _font(size).getlength(f"{lines[-1]} {word}") <= width:
+        if lines and font.getlength(f"{lines[-1]} {word}") <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
     if len(lines) > most:
         lines = [*lines[: most - 1], f"{lines[most - 1]} ..."]
-    return lines
+    return [_cut(line, font, width) for line in lines]
+
+
+def _cut(line: str, font: Font, width: int) -> str:
+    """A line that has no spaces to break at, as of Chinese, as far as it fits."""
+    if font.getlength(line) <= width:
+        return line
+    fits = bisect_right(range(len(line)), width, key=lambda n: font.getlength(f"{line[:n]} ..."))
+    return f"{line[: max(0, fits - 1)]} ..."
+
+
+def _height(font: Font) -> int:
+    return round(font.size) + 8
 
 
 def _fitted(image: Image.Image) -> Image.Image:
@@ -141,5 +168,21 @@ def _fitted(image: Image.Image) -> Image.Image:
 
 
 @lru_cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)
+def _font(size: int) -> Font:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def _font_for(text: str, size: int) -> Font | None:
+    """A font that has all of a text: Pillow's own has little but ASCII."""
+    for name in (None, *_SYSTEM_FONTS):
+        try:
+            font = _font(size) if name is None else ImageFont.truetype(name, size)
+        except OSError:
+            continue
+        absent = bytes(font.getmask(_ABSENT))
+        letters = {letter for letter in text if not letter.isspace()}
+        if all(bytes(font.getmask(letter)) != absent for letter in letters):
+            return font
+    return None

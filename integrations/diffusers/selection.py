@@ -44,8 +44,8 @@ def best_of_n(
 
     Candidate i is what `pipe(prompt, generator=torch.Generator().manual_seed(seed + i), ...)`
     gives alone: batches use lists of prompts and one CPU generator a candidate. A batch changes
-    the order of floating point sums, so that its pixels differ from those by about 1e-6 in
-    float32, and by more in half precision.
+    the order of floating point sums, so that its pixels differ from those by about 1e-5 in
+    float32, and by more in half precision; `batch_size=1` is exact.
 
     Each candidate is scored alone and dropped unless it is among the `keep` best so far: memory
     does not grow with n. The pipeline is called as it stands, with its offloading, its own
