@@ -105,6 +105,9 @@ class Hook:
     def on_start(self, run: Run) -> None:
         """The pipeline was called."""
 
+    def on_schedule(self, run: Run) -> None:
+        """The scheduler has its timesteps, and no step was taken."""
+
     def before_step(self, step: Step) -> None:
         """The model has answered; `step.model_output` may be replaced."""
 
@@ -164,13 +167,15 @@ def hooked(pipe: Any, hook: Hook, *, run: Run | None = None) -> Iterator[None]:
             return scheduler_class.step(self, *args, **kwargs)
         return _hooked_step(scheduler_class, runs[-1], hook, self, *args, **kwargs)
 
-    pipe.__class__ = _subclass(pipe_class, "__call__", call)
-    scheduler.__class__ = _subclass(scheduler_class, "step", step)
-    try:
+    @functools.wraps(scheduler_class.set_timesteps)
+    def set_timesteps(self: Any, *args: Any, **kwargs: Any) -> None:
+        scheduler_class.set_timesteps(self, *args, **kwargs)
+        if self is scheduler and runs:
+            hook.on_schedule(runs[-1])
+
+    methods = {"step": step, "set_timesteps": set_timesteps}
+    with subclassed(pipe, __call__=call), subclassed(scheduler, **methods):
         yield
-    finally:
-        scheduler.__class__ = scheduler_class
-        pipe.__class__ = pipe_class
 
 
 def tidy(pipe: Any) -> None:
@@ -181,9 +186,16 @@ def tidy(pipe: Any) -> None:
     pipe.maybe_free_model_hooks()
 
 
-def _subclass(base: type, name: str, method: Any) -> type:
-    names = {"__module__": base.__module__, "__qualname__": base.__qualname__, name: method}
-    return type(base.__name__, (base,), names)
+@contextmanager
+def subclassed(instance: Any, **attributes: Any) -> Iterator[None]:
+    """Give one object other methods, through a subclass of its class, until the context ends."""
+    base = type(instance)
+    names = {"__module__": base.__module__, "__qualname__": base.__qualname__, **attributes}
+    instance.__class__ = type(base.__name__, (base,), names)
+    try:
+        yield
+    finally:
+        instance.__class__ = base
 
 
 def _hooked_step(
