@@ -153,7 +153,9 @@ def _cut(line: str, font: Font, width: int) -> str:
     """A line that has no spaces to break at, as of Chinese, as far as it fits."""
     if font.getlength(line) <= width:
         return line
-    fits = bisect_right(range(len(line)), width, key=lambda n: font.getlength(f"{line[:n]} ..."))
+    fits = bisect_right(
+        range(len(line)), float(width), key=lambda n: font.getlength(f"{line[:n]} ...")
+    )
     return f"{line[: max(0, fits - 1)]} ..."
 
 
