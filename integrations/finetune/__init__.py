@@ -1,0 +1,1 @@
+"""Fine-tuning of diffusers' video generators with a reward."""
