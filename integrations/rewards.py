@@ -162,3 +162,12 @@ def _checked(name: str, value: Any, batch: int) -> Tensor:
         rows = ", ".join(str(row) for row in torch.nonzero(~finite).flatten().tolist())
         raise ValueError(f"the reward's {name!r} is not finite for video {rows} of the batch")
     return value
+
+
+def within_range(frames: Tensor) -> Tensor:
+    """Frames clamped to [0, 1], whose pixels outside keep their gradient.
+
+    A plain clamp would leave a saturated pixel without gradient for ever; none at all would let a
+    reward pay for pixels that no screen shows.
+    """
+    return frames + (frames.clamp(0, 1) - frames).detach()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aigv_reward.integrations.diffusers.filtering import RewardFilter
+    from aigv_reward.integrations.diffusers.guidance import RewardGuidance
     from aigv_reward.integrations.diffusers.latents import decode_latents, register_latents
     from aigv_reward.integrations.diffusers.ranked import Ranked
     from aigv_reward.integrations.diffusers.selection import best_of_n
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Ranked",
     "RewardFilter",
+    "RewardGuidance",
     "best_of_n",
     "decode_latents",
     "register_latents",
@@ -22,6 +24,7 @@ __all__ = [
 
 # The public names and the modules that define them, loaded at first use.
 _HOME = {
+    "RewardGuidance": "aigv_reward.integrations.diffusers.guidance",
     "RewardFilter": "aigv_reward.integrations.diffusers.filtering",
     "Ranked": "aigv_reward.integrations.diffusers.ranked",
     "best_of_n": "aigv_reward.integrations.diffusers.selection",

@@ -12,6 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aigv_reward.integrations.diffusers.latent_formats import format_of
+from aigv_reward.integrations.diffusers.latent_layout import unpack
 from aigv_reward.integrations.diffusers.latents import decode_latents
 from aigv_reward.integrations.diffusers.step_formula import StepFormula, position, step_formula
 
@@ -49,10 +51,22 @@ class Run:
         given = self.arguments.get("generator")
         return list(given) if isinstance(given, list | tuple) else [given] * batch
 
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """Height, width and num_frames of the call, None where the pipeline has none."""
+        return {name: self.arguments.get(name) for name in ("height", "width", "num_frames")}
+
     def decode(self, latents: Tensor, **options: Any) -> Tensor:
-        """`decode_latents` with the sizes that the pipeline was called with."""
-        sizes = {name: self.arguments.get(name) for name in ("height", "width", "num_frames")}
-        return decode_latents(self.pipe, latents, **sizes, **options)
+        """`decode_latents` with the run's sizes."""
+        return decode_latents(self.pipe, latents, **self.sizes, **options)
+
+    def window(self, latents: Tensor, width: int, generator: torch.Generator) -> slice:
+        """A window of so many latent frames, all where there are fewer, at a place drawn."""
+        vae = self.pipe.vae
+        count = unpack(self.pipe, vae, format_of(vae), latents, **self.sizes).shape[2]
+        width = min(width, count)
+        first = int(torch.randint(count - width + 1, (1,), generator=generator))
+        return slice(first, first + width)
 
 
 @dataclass

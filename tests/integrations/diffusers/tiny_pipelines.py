@@ -172,7 +172,7 @@ def wan_transformer(in_channels: int = 16) -> WanTransformer3DModel:
 
 
 def wan_vae() -> AutoencoderKLWan:
-    return AutoencoderKLWan(base_dim=3, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    return AutoencoderKLWan(base_dim=8, z_dim=16, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
 
 
 def wan_parts() -> dict[str, Any]:
