@@ -87,17 +87,16 @@ def group_advantages(
             [scale[name] * part for name, (part, _) in zip(names, parts, strict=True)]
         ).sum(dim=0)
         varies = torch.stack([one for _, one in parts]).any(dim=0)
-    enough = grouped.sum(dim=1) >= 2  # (G,)
-    carries = enough & varies
+    enough = grouped.sum(dim=1) >= 2  # (G,); a group of fewer does not vary
     judged = int(enough.sum())
     first = next(iter(rewards.values()))
-    values = combined.clamp(-CLAMP, CLAMP) * carries[:, None]
+    values = combined.clamp(-CLAMP, CLAMP) * varies[:, None]
     return Advantages(
         values=values.flatten().to(torch.promote_types(first.dtype, torch.float32)),
         valid=valid,
-        trains=(grouped & carries[:, None]).flatten(),
+        trains=(grouped & varies[:, None]).flatten(),
         failed=int((~valid).sum()),
-        dropped_groups=int((~carries).sum()),
+        dropped_groups=int((~varies).sum()),
         zero_variance_share=float((enough & ~varies).sum()) / judged if judged else 0.0,
     )
 

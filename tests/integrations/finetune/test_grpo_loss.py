@@ -41,6 +41,15 @@ def test_the_two_sides_of_the_clip() -> None:
     assert found.clip_fraction == 0.5
 
 
+def test_the_clip_fraction_counts_what_the_advantage_pushes_out() -> None:
+    """Of ratio 1.1 with A = 1, 1, -1 two are cut off; of 0.9, with A = 1, 1, -1, one is."""
+    old = torch.zeros(3, dtype=torch.float64)
+    for ratio, share in ((1.1, 2 / 3), (0.9, 1 / 3)):
+        log_probs = column(ratio, ratio, ratio).log()
+        found = grpo_loss(log_probs, old, column(1, 1, -1), clip_low=0.05, clip_high=0.05)
+        assert found.clip_fraction == pytest.approx(share)
+
+
 def test_at_the_start_the_ratio_is_one_and_the_gradient_is_the_policy_gradient() -> None:
     log_probs = drawn(6).float().requires_grad_()
     advantages = drawn(6, seed=1).float()

@@ -145,6 +145,20 @@ def test_diversity_falls_when_every_prompt_gets_one_picture_in_batches_of_one() 
     assert verdict.values["diversity"] == 0
 
 
+def test_diversity_looks_back_by_32_videos() -> None:
+    """Grey of 0, 0.3 and 0.9: the third is 0.9 and 0.6 away from those before it, in the mean 0.75.
+
+    Of 0.9 again and again, the first is forgotten after 32 videos, then the second.
+    """
+    watch = HackingWatch({})
+    greys = [video_statistics(torch.full((1, 1, 3, 4, 4), grey)) for grey in (0.0, 0.3, 0.9)]
+    found = [watch.observe(grey).values.get("diversity") for grey in greys]
+    assert found == [None, pytest.approx(0.3), pytest.approx(0.75)]
+    later = [watch.observe(greys[2]).values["diversity"] for _ in range(32)]
+    assert later[29:] == pytest.approx([1.5 / 32, 0.6 / 32, 0])
+    assert len(watch.state_dict()["looks"]) == 32
+
+
 def test_limits_for_everything() -> None:
     limits = watch_limits(5.0, action="stop", scores=["judge"])
     statistics = ("brightness", "saturation", "sharpness", "motion", "diversity")

@@ -100,6 +100,13 @@ def test_a_failed_encoding_leaves_the_old_file(
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
+def test_nothing_unfinished_is_left(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").mkdir()  # which no file replaces
+    with pytest.raises(OSError):
+        write_sample_video(tmp_path / "a.mp4", clip(), fps=8)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+
+
 def test_the_page(tmp_path: Path) -> None:
     page = SamplesPage(tmp_path / "samples", title="a run")
     page.append(0, [sample(motion=1.0, overall=2.0), sample("a dog", 1, motion=3.0)], fps=8)
