@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aigv_reward.integrations.diffusers.filtering import RewardFilter
     from aigv_reward.integrations.diffusers.guidance import RewardGuidance
     from aigv_reward.integrations.diffusers.latents import decode_latents, register_latents
+    from aigv_reward.integrations.diffusers.modular import RewardGuider
     from aigv_reward.integrations.diffusers.ranked import Ranked
     from aigv_reward.integrations.diffusers.selection import best_of_n
 
@@ -17,6 +18,7 @@ __all__ = [
     "Ranked",
     "RewardFilter",
     "RewardGuidance",
+    "RewardGuider",
     "best_of_n",
     "decode_latents",
     "register_latents",
@@ -24,6 +26,7 @@ __all__ = [
 
 # The public names and the modules that define them, loaded at first use.
 _HOME = {
+    "RewardGuider": "aigv_reward.integrations.diffusers.modular",
     "RewardGuidance": "aigv_reward.integrations.diffusers.guidance",
     "RewardFilter": "aigv_reward.integrations.diffusers.filtering",
     "Ranked": "aigv_reward.integrations.diffusers.ranked",
