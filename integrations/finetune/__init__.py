@@ -7,15 +7,27 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aigv_reward.integrations.finetune.dpo import VideoDPOConfig, VideoDPOTrainer
     from aigv_reward.integrations.finetune.hacking_watch import HackingWatch, WatchLimit
+    from aigv_reward.integrations.finetune.nft import NFTConfig, NFTTrainer
     from aigv_reward.integrations.finetune.preference_data import read_preferences
     from aigv_reward.integrations.finetune.prompt_data import read_prompts
+    from aigv_reward.integrations.finetune.reward_backprop import (
+        RewardBackpropConfig,
+        RewardBackpropTrainer,
+    )
     from aigv_reward.integrations.finetune.samples_page import Sample, SamplesPage
 
 __all__ = [
     "HackingWatch",
+    "NFTConfig",
+    "NFTTrainer",
+    "RewardBackpropConfig",
+    "RewardBackpropTrainer",
     "Sample",
     "SamplesPage",
+    "VideoDPOConfig",
+    "VideoDPOTrainer",
     "WatchLimit",
     "read_preferences",
     "read_prompts",
@@ -23,6 +35,12 @@ __all__ = [
 
 # The public names and the modules that define them, loaded at first use.
 _HOME = {
+    "VideoDPOTrainer": "aigv_reward.integrations.finetune.dpo",
+    "VideoDPOConfig": "aigv_reward.integrations.finetune.dpo",
+    "RewardBackpropTrainer": "aigv_reward.integrations.finetune.reward_backprop",
+    "RewardBackpropConfig": "aigv_reward.integrations.finetune.reward_backprop",
+    "NFTTrainer": "aigv_reward.integrations.finetune.nft",
+    "NFTConfig": "aigv_reward.integrations.finetune.nft",
     "HackingWatch": "aigv_reward.integrations.finetune.hacking_watch",
     "Sample": "aigv_reward.integrations.finetune.samples_page",
     "SamplesPage": "aigv_reward.integrations.finetune.samples_page",

@@ -1,0 +1,89 @@
+"""What every trainer of video generators is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainingArguments
+
+from aigv_reward.integrations.finetune.lora import ATTENTION
+
+
+def _help(text: str, *, default: Any) -> Any:
+    return field(default=default, metadata={"help": text})
+
+
+@dataclass
+class VideoTrainingArguments(TrainingArguments):
+    """Fields that all trainers share; everything of `transformers.TrainingArguments` besides."""
+
+    _VALID_DICT_FIELDS = [
+        *TrainingArguments._VALID_DICT_FIELDS,
+        "reward_weights",
+        "generation_kwargs",
+    ]
+
+    lora_rank: int = _help("Rank of the LoRA update of the denoiser.", default=32)
+    lora_alpha: float | None = _help("LoRA scale times rank; None: twice the rank.", default=None)
+    lora_targets: list[str] = field(
+        default_factory=lambda: list(ATTENTION),
+        metadata={"help": "Ends of the names of the linear layers that get LoRA."},
+    )
+    generation_kwargs: dict[str, Any] | str | None = field(
+        default=None,
+        metadata={
+            "help": "Arguments of the pipeline's call, as JSON: height, width, num_frames, "
+            "num_inference_steps, guidance_scale, negative_prompt, ..."
+        },
+    )
+    fps: float | None = _help(
+        "Frames per second of the generated videos, for rewards that sample by time.", default=None
+    )
+    reward_weights: dict[str, float] | str | None = field(
+        default=None,
+        metadata={
+            "help": "{dimension: weight} of the training reward, as JSON; None: the reward's own."
+        },
+    )
+    generation_batch_size: int = _help("Videos that are generated at once.", default=1)
+    free_text_encoder: bool = _help(
+        "Encode all prompts first, then take the text encoders off the device.", default=True
+    )
+    checkpoint_decode: bool = _help(
+        "Recompute the VAE's decode in the backward pass, chunk by chunk.", default=True
+    )
+    sample_steps: int = _help(
+        "Generate and log sample videos every so many steps; 0: never.", default=0
+    )
+    num_samples: int = _help("Prompts that sample videos are made of.", default=2)
+    watch_limit: float | None = _help(
+        "Drift of a watched statistic, in its own standard deviations at the start, that is "
+        "reported; None: the watch only logs.",
+        default=None,
+    )
+    watch_baseline: int = _help("Observations that the watch's start is taken from.", default=4)
+    watch_action: str = _help("What a reported drift does: warn or stop.", default="warn")
+
+    learning_rate: float = _help("Peak learning rate.", default=1e-4)
+    remove_unused_columns: bool = _help(
+        "Must stay False: extra columns reach the pipeline.", default=False
+    )
+    max_grad_norm: float = _help("Gradients are clipped to this norm.", default=1.0)
+    logging_steps: float = _help("Steps between logs.", default=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lora_rank < 1:
+            raise ValueError(f"lora_rank is {self.lora_rank}; it must be at least 1")
+        if self.generation_batch_size < 1:
+            raise ValueError(
+                f"generation_batch_size is {self.generation_batch_size}; it must be at least 1"
+            )
+        if self.watch_action not in ("warn", "stop"):
+            raise ValueError(f"watch_action is {self.watch_action!r}; choose warn or stop")
+        if self.remove_unused_columns:
+            raise ValueError("remove_unused_columns must be False: columns reach the pipeline")
+        taken = {"prompt", "generator", "latents", "output_type", "return_dict"}
+        if clash := sorted(taken & (self.generation_kwargs or {}).keys()):
+            raise ValueError(f"generation_kwargs names {', '.join(clash)}, which the trainer sets")

@@ -1,0 +1,126 @@
+"""Diffusion-DPO and Flow-DPO on videos, from a data set of pairs or from the policy's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, _help
+from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
+from aigv_reward.integrations.finetune.denoising import denoise, without_guidance
+from aigv_reward.integrations.finetune.dpo_loss import denoising_error, dpo_loss
+from aigv_reward.integrations.finetune.flow_noise import forward_process, sample_noise_levels
+from aigv_reward.integrations.finetune.groups import sample_group
+from aigv_reward.integrations.finetune.lora import without_lora
+from aigv_reward.integrations.finetune.preference_data import read_preferences
+from aigv_reward.integrations.finetune.prompt_data import read_prompts
+
+
+@dataclass
+class VideoDPOConfig(VideoTrainingArguments):
+    """Settings of `VideoDPOTrainer`."""
+
+    beta: float = _help("How strongly the policy is held to the reference.", default=500.0)
+    online: bool = _help(
+        "Make the pairs: the best and the worst by the reward of `group_size` videos a prompt.",
+        default=False,
+    )
+    group_size: int = _help("Videos a prompt that an online pair is taken from.", default=4)
+    min_margin: float = _help("Least difference of reward within an online pair.", default=0.0)
+    noise_draws: int = _help("Noise levels a pair and step.", default=1)
+    noise_density: str = _help("Of the noise levels: uniform or logit_normal.", default="uniform")
+    noise_shift: float = _help("Of the noise levels, as the pipeline shifts its own.", default=1.0)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group_size < 2:
+            raise ValueError(f"group_size is {self.group_size}; a pair needs 2 videos or more")
+        if self.noise_draws < 1:
+            raise ValueError(f"noise_draws is {self.noise_draws}; it must be at least 1")
+
+
+class VideoDPOTrainer(VideoTrainer):
+    """Teaches a generator which of two videos of a prompt is the better one.
+
+    Offline the rows are those of `read_preferences`: prompt, chosen and rejected, paths of videos
+    or latents as `generate` makes them. Online they are prompts, and the reward picks from the
+    policy's own videos; a group whose rewards are closer than `min_margin`, or that failed, makes
+    no pair and is counted. The reference is the pipeline without its LoRA.
+
+    References: Diffusion-DPO (arXiv 2311.12908), equation 14; Flow-DPO (2501.13918), section 4.
+    """
+
+    args: VideoDPOConfig
+
+    def read_dataset(self, source: Any) -> Any:
+        """Pairs, or prompts where the pairs are made online."""
+        if isinstance(source, Dataset):
+            return source
+        return read_prompts(source) if self.args.online else read_preferences(source)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: list[Row],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The mean DPO loss of the rows' pairs; rows without a pair count 0."""
+        pairs = [self._pair(row) for row in inputs]
+        losses = model(lambda: [self._pair_loss(pair) for pair in pairs if pair is not None])
+        self.record("dpo/pairs", torch.tensor([float(pair is not None) for pair in pairs]))
+        zero = sum(p.sum() * 0 for p in model.parameters() if p.requires_grad)
+        loss = (sum(losses) + zero) / len(inputs)
+        return (loss, {}) if return_outputs else loss
+
+    def _pair(self, row: Row) -> tuple[Row, Tensor] | None:
+        """The row and its latents, (2, ...), the better one first."""
+        if not self.args.online:
+            sides = [self.latents_of(row[side]) for side in ("chosen", "rejected")]
+            return row, torch.stack(sides)
+        group = sample_group(self, row, self.args.group_size)
+        total = group.scored.total.where(group.scored.valid, torch.nan)
+        known = (~total.isnan()).nonzero().flatten()
+        if len(known) < 2:
+            return None
+        best, worst = (int(known[pick(total[known])]) for pick in (torch.argmax, torch.argmin))
+        if not float(total[best] - total[worst]) > self.args.min_margin:
+            return None
+        return row, group.latents[[best, worst]]
+
+    def latents_of(self, side: Any) -> Tensor:
+        """One side of a pair as clean latents of one video, without a batch axis."""
+        if isinstance(side, Tensor):
+            return side.to(self.args.device)
+        return self.encode(side)
+
+    def _pair_loss(self, pair: tuple[Row, Tensor]) -> Tensor:
+        row, clean = pair
+        seed = seed_of(self.args.seed, self.state.global_step, row["index"], 1)
+        draw = torch.Generator().manual_seed(seed)
+        process = forward_process(self.pipe.scheduler)
+        arguments = without_guidance(self.pipe, self.call_arguments([row, row], [seed, seed]))
+        errors: list[Sequence[Tensor]] = []
+        for _ in range(self.args.noise_draws):
+            level = sample_noise_levels(
+                1, generator=draw, density=self.args.noise_density,  # type: ignore[arg-type]
+                shift=self.args.noise_shift,
+            )  # fmt: skip
+            noise = torch.randn(clean.shape[1:], generator=draw).to(clean).expand_as(clean)
+            noised = process.add_noise(clean, noise, level.expand(2))
+            error = denoising_error(denoise(self.pipe, noised, arguments), noised.target)
+            with torch.no_grad(), without_lora(self.denoisers):
+                known = denoising_error(denoise(self.pipe, noised, arguments), noised.target)
+            errors.append((*error, *known))
+        chosen, rejected, old_chosen, old_rejected = (
+            torch.stack(column) for column in zip(*errors, strict=True)
+        )
+        result = dpo_loss(chosen, rejected, old_chosen, old_rejected, beta=self.args.beta)
+        for name in ("accuracy", "margin", "chosen_reward", "rejected_reward"):
+            self.record(f"dpo/{name}", getattr(result, name))
+        return result.loss

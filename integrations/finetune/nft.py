@@ -1,0 +1,142 @@
+"""DiffusionNFT on whole videos: reinforcement learning on the forward process."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from aigv_reward.integrations.finetune.advantages import group_advantages
+from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, _help
+from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
+from aigv_reward.integrations.finetune.denoising import denoise, without_guidance
+from aigv_reward.integrations.finetune.flow_noise import forward_process, sample_noise_levels
+from aigv_reward.integrations.finetune.groups import Group, sample_group
+from aigv_reward.integrations.finetune.lora import with_adapter, without_lora
+from aigv_reward.integrations.finetune.nft_loss import nft_loss, old_policy_decay, optimality
+from aigv_reward.integrations.finetune.old_policy import OldPolicy
+
+
+@dataclass
+class NFTConfig(VideoTrainingArguments):
+    """Settings of `NFTTrainer`."""
+
+    group_size: int = _help("Videos a prompt.", default=8)
+    nft_beta: float = _help("How far the implicit policies stand from the old one.", default=1.0)
+    advantage_clip: float = _help("Advantage that counts as certain.", default=5.0)
+    reference_weight: float = _help("Weight of the distance to the reference.", default=1e-4)
+    noise_draws: int = _help("Noise levels a video and step.", default=1)
+    noise_shift: float = _help("Of the noise levels, as the pipeline shifts its own.", default=1.0)
+    old_flat_steps: int = _help("Steps in which the old policy follows at once.", default=0)
+    old_rate: float = _help("Growth a step of the old policy's inertia.", default=0.001)
+    old_limit: float = _help("Greatest inertia of the old policy.", default=0.5)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.group_size < 2:
+            raise ValueError(f"group_size is {self.group_size}; a group needs 2 videos or more")
+        if self.noise_draws < 1:
+            raise ValueError(f"noise_draws is {self.noise_draws}; it must be at least 1")
+
+
+class NFTTrainer(VideoTrainer):
+    """Trains a generator towards its better and away from its worse videos.
+
+    Videos are sampled by the old policy, a moving average of the learning one, with any solver and
+    without guidance unless `generation_kwargs` asks for it; only their clean latents, of all
+    frames, are needed.
+
+    References: DiffusionNFT (arXiv 2509.16117), section 3 and algorithm 1.
+    """
+
+    args: NFTConfig
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.old = OldPolicy(self.denoisers)
+        self.add_callback(self.old.follow(self._decay))
+
+    def _decay(self, step: int) -> float:
+        args = self.args
+        return old_policy_decay(
+            step, flat_steps=args.old_flat_steps, rate=args.old_rate, limit=args.old_limit
+        )
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: list[Row],
+        return_outputs: bool = False,
+        num_items_in_batch: Any = None,
+    ) -> Any:
+        """The mean NFT loss of the videos of the rows' groups; dropped ones count 0."""
+        with with_adapter(self.denoisers, OldPolicy.NAME):
+            groups = [sample_group(self, row, self.args.group_size) for row in inputs]
+        loss = model(lambda: torch.stack([self._group_loss(group) for group in groups]).mean())
+        return (loss, {}) if return_outputs else loss
+
+    def _group_loss(self, group: Group) -> Tensor:
+        args, size = self.args, self.args.group_size
+        advantages = group_advantages(
+            {"total": group.scored.total.nan_to_num()}, group_size=size, valid=group.scored.valid
+        )
+        self.record("groups/dropped", float(advantages.dropped_groups))
+        self.record("groups/zero_variance", advantages.zero_variance_share)
+        self.record("advantages/absolute", advantages.values[advantages.trains].abs())
+        total = sum(
+            p.sum() * 0 for m in self.denoisers.values() for p in m.parameters() if p.requires_grad
+        )
+        optimal = optimality(advantages.values, clip=args.advantage_clip)
+        for k in advantages.trains.nonzero().flatten().tolist():
+            total = total + self._video_loss(group, k, optimal[k : k + 1]) / size
+        assert isinstance(total, Tensor)
+        return total
+
+    def _video_loss(self, group: Group, k: int, optimal: Tensor) -> Tensor:
+        args, row = self.args, group.row
+        seed = seed_of(args.seed, self.state.global_step, row["index"], 2, k)
+        draw = torch.Generator().manual_seed(seed)
+        clean = group.latents[k : k + 1]
+        arguments = without_guidance(self.pipe, self.call_arguments([row], [seed]))
+        process = forward_process(self.pipe.scheduler)
+        losses = []
+        for _ in range(args.noise_draws):
+            level = sample_noise_levels(1, generator=draw, shift=args.noise_shift)
+            noise = torch.randn(clean.shape, generator=draw).to(clean)
+            noised = process.add_noise(clean, noise, level)
+            prediction = denoise(self.pipe, noised, arguments)
+            with torch.no_grad():
+                with with_adapter(self.denoisers, OldPolicy.NAME):
+                    old = denoise(self.pipe, noised, arguments)
+                with without_lora(self.denoisers) if args.reference_weight else nullcontext():
+                    reference = denoise(self.pipe, noised, arguments)
+            result = nft_loss(
+                prediction,
+                old,
+                clean,
+                noised,
+                optimal.to(clean.device),
+                beta=args.nft_beta,
+                reference=reference if args.reference_weight else None,
+                reference_weight=args.reference_weight,
+            )
+            for name in ("positive", "negative", "reference", "moved"):
+                self.record(f"nft/{name}", getattr(result, name))
+            losses.append(result.loss)
+        return torch.stack(losses).mean()
+
+    def _save(
+        self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
+    ) -> None:
+        super()._save(output_dir, state_dict)
+        if self.args.should_save:
+            self.old.save(output_dir or str(self.args.output_dir))
+
+    def _load_from_checkpoint(
+        self, resume_from_checkpoint: str, model: nn.Module | None = None
+    ) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        self.old.load(resume_from_checkpoint)
