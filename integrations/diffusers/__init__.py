@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from aigv_reward.integrations.diffusers.guidance import RewardGuidance
     from aigv_reward.integrations.diffusers.latents import decode_latents, register_latents
     from aigv_reward.integrations.diffusers.modular import RewardGuider
+    from aigv_reward.integrations.diffusers.particles import Steered, steer
     from aigv_reward.integrations.diffusers.ranked import Ranked
     from aigv_reward.integrations.diffusers.selection import best_of_n
 
@@ -19,13 +20,17 @@ __all__ = [
     "RewardFilter",
     "RewardGuidance",
     "RewardGuider",
+    "Steered",
     "best_of_n",
     "decode_latents",
     "register_latents",
+    "steer",
 ]
 
 # The public names and the modules that define them, loaded at first use.
 _HOME = {
+    "steer": "aigv_reward.integrations.diffusers.particles",
+    "Steered": "aigv_reward.integrations.diffusers.particles",
     "RewardGuider": "aigv_reward.integrations.diffusers.modular",
     "RewardGuidance": "aigv_reward.integrations.diffusers.guidance",
     "RewardFilter": "aigv_reward.integrations.diffusers.filtering",

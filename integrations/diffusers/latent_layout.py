@@ -47,7 +47,7 @@ def unpack(
             f"latents of shape {tuple(latents.shape)}: {z.shape[1]} channels where "
             f"{type(vae).__name__} decodes {channels}; their layout is {format.layout!r}"
         )
-    return _without_leading(pipe, vae, z, num_frames)
+    return _without_leading(pipe, vae, format, z, num_frames)
 
 
 def temporal_ratio(vae: Any) -> int | None:
@@ -139,16 +139,22 @@ def _untokenize(
     return z.permute(0, 4, 1, 5, 2, 6, 3, 7).flatten(6, 7).flatten(4, 5).flatten(2, 3)
 
 
-def _without_leading(pipe: Any, vae: Any, z: Tensor, num_frames: int | None) -> Tensor:
+def _without_leading(
+    pipe: Any, vae: Any, format: LatentFormat, z: Tensor, num_frames: int | None
+) -> Tensor:
+    """Without CogVideoX 1.5's padding, and the latents of reference images that Wan's hold."""
+    if format.decoding not in ("wan", "cogvideox"):
+        return z
+    ratio = temporal_ratio(vae) or 1
     if num_frames is None:
-        transformer = getattr(pipe, "transformer", None)
-        if "CogVideoX" in type(vae).__name__ and transformer.config.patch_size_t is not None:
+        transformer = getattr(getattr(pipe, "transformer", None), "config", {})
+        if format.decoding == "cogvideox" and transformer.get("patch_size_t") is not None:
             raise ValueError(
                 "CogVideoX 1.5 pads its latents in front to a multiple of the temporal patch: "
                 "pass num_frames, so that the padding can be told from the video"
             )
         return z
-    wanted = (num_frames - 1) // (temporal_ratio(vae) or 1) + 1
-    if z.shape[2] < wanted:
-        raise ValueError(f"{z.shape[2]} latent frames, but {num_frames} video frames need {wanted}")
-    return z[:, :, z.shape[2] - wanted :]
+    frames = [(num_frames - 1) // ratio + 1]
+    if format.decoding == "wan" and num_frames % ratio != 1:
+        frames.append(num_frames // ratio + 1)  # as Wan's pipelines round it
+    return z if z.shape[2] <= max(frames) else z[:, :, z.shape[2] - max(frames) :]

@@ -56,8 +56,8 @@ def decode_latents(
             scheduler of TextToVideoSD. float.
         height, width: pixels; needed for packed latents only.
         num_frames: frames of the video; needed for packed or flattened latents and for
-            CogVideoX 1.5. Where the latents hold more, the first are conditions or padding, and
-            dropped as the pipeline drops them.
+            CogVideoX 1.5. Where the latents of CogVideoX and Wan hold more, the first are padding
+            or reference images, and dropped as the pipelines drop them.
         window: latent frames `slice(first, stop)` whose video frames are returned, and which
             alone receive gradient.
         checkpoint: recompute in the backward pass instead of keeping the decoder's graph.

@@ -108,7 +108,9 @@ class Step:
     def reindex(self, order: Tensor) -> None:
         """Let video i go on from what video `order[i]` is now, solver history included.
 
-        Takes effect when `Hook.after_step` returns.
+        Called from `Hook.before_step` it takes effect before the scheduler takes the step, so that
+        copies get noise of their own where the step has noise; called from `Hook.after_step`, on
+        what the step has made.
         """
         self.order = order
 
@@ -233,6 +235,15 @@ def _hooked_step(
         formula=step_formula(scheduler, timestep),
     )
     hook.before_step(step)
+    if step.order is not None:
+        rows = _frame_rows(step.order, num_frames) if folded else step.order
+        step.sample = step.sample[step.order.to(sample.device)]
+        step.model_output = step.model_output[step.order.to(sample.device)]
+        bound.arguments["sample"] = _folded(step.sample) if folded else step.sample
+        for name in PER_VIDEO & bound.arguments.keys():
+            bound.arguments[name] = _reordered(bound.arguments[name], rows)
+        reorder_history(scheduler, rows)
+        step.order = None
     bound.arguments["model_output"] = _folded(step.model_output) if folded else step.model_output
     result = original(*bound.args, **bound.kwargs)
     made = result[0] if isinstance(result, tuple) else result.prev_sample
@@ -264,6 +275,7 @@ def _frame_rows(order: Tensor, num_frames: int) -> Tensor:
     return (order[:, None] * num_frames + torch.arange(num_frames, device=order.device)).flatten()
 
 
+PER_VIDEO = {"old_pred_original_sample"}  # arguments of a step that come from the one before
 HISTORY = {
     "UniPCMultistepScheduler": ("model_outputs", "last_sample"),
     "DPMSolverMultistepScheduler": ("model_outputs",),
