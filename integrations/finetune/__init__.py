@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aigv_reward.integrations.finetune.dpo import VideoDPOConfig, VideoDPOTrainer
+    from aigv_reward.integrations.finetune.grpo import FlowGRPOConfig, FlowGRPOTrainer
     from aigv_reward.integrations.finetune.hacking_watch import HackingWatch, WatchLimit
     from aigv_reward.integrations.finetune.nft import NFTConfig, NFTTrainer
     from aigv_reward.integrations.finetune.preference_data import read_preferences
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from aigv_reward.integrations.finetune.samples_page import Sample, SamplesPage
 
 __all__ = [
+    "FlowGRPOConfig",
+    "FlowGRPOTrainer",
     "HackingWatch",
     "NFTConfig",
     "NFTTrainer",
@@ -35,6 +38,8 @@ __all__ = [
 
 # The public names and the modules that define them, loaded at first use.
 _HOME = {
+    "FlowGRPOTrainer": "aigv_reward.integrations.finetune.grpo",
+    "FlowGRPOConfig": "aigv_reward.integrations.finetune.grpo",
     "VideoDPOTrainer": "aigv_reward.integrations.finetune.dpo",
     "VideoDPOConfig": "aigv_reward.integrations.finetune.dpo",
     "RewardBackpropTrainer": "aigv_reward.integrations.finetune.reward_backprop",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from transformers import TrainingArguments
 
 from aigv_reward.integrations.finetune.lora import ATTENTION
 
 
-def _help(text: str, *, default: Any) -> Any:
+def setting(text: str, *, default: Any) -> Any:
+    """A field of a configuration, with the text of its help."""
     return field(default=default, metadata={"help": text})
 
 
@@ -24,8 +25,8 @@ class VideoTrainingArguments(TrainingArguments):
         "generation_kwargs",
     ]
 
-    lora_rank: int = _help("Rank of the LoRA update of the denoiser.", default=32)
-    lora_alpha: float | None = _help("LoRA scale times rank; None: twice the rank.", default=None)
+    lora_rank: int = setting("Rank of the LoRA update of the denoiser.", default=32)
+    lora_alpha: float | None = setting("LoRA scale times rank; None: twice the rank.", default=None)
     lora_targets: list[str] = field(
         default_factory=lambda: list(ATTENTION),
         metadata={"help": "Ends of the names of the linear layers that get LoRA."},
@@ -37,7 +38,7 @@ class VideoTrainingArguments(TrainingArguments):
             "num_inference_steps, guidance_scale, negative_prompt, ..."
         },
     )
-    fps: float | None = _help(
+    fps: float | None = setting(
         "Frames per second of the generated videos, for rewards that sample by time.", default=None
     )
     reward_weights: dict[str, float] | str | None = field(
@@ -46,31 +47,31 @@ class VideoTrainingArguments(TrainingArguments):
             "help": "{dimension: weight} of the training reward, as JSON; None: the reward's own."
         },
     )
-    generation_batch_size: int = _help("Videos that are generated at once.", default=1)
-    free_text_encoder: bool = _help(
+    generation_batch_size: int = setting("Videos that are generated at once.", default=1)
+    free_text_encoder: bool = setting(
         "Encode all prompts first, then take the text encoders off the device.", default=True
     )
-    checkpoint_decode: bool = _help(
+    checkpoint_decode: bool = setting(
         "Recompute the VAE's decode in the backward pass, chunk by chunk.", default=True
     )
-    sample_steps: int = _help(
+    sample_steps: int = setting(
         "Generate and log sample videos every so many steps; 0: never.", default=0
     )
-    num_samples: int = _help("Prompts that sample videos are made of.", default=2)
-    watch_limit: float | None = _help(
+    num_samples: int = setting("Prompts that sample videos are made of.", default=2)
+    watch_limit: float | None = setting(
         "Drift of a watched statistic, in its own standard deviations at the start, that is "
         "reported; None: the watch only logs.",
         default=None,
     )
-    watch_baseline: int = _help("Observations that the watch's start is taken from.", default=4)
-    watch_action: str = _help("What a reported drift does: warn or stop.", default="warn")
+    watch_baseline: int = setting("Observations that the watch's start is taken from.", default=4)
+    watch_action: str = setting("What a reported drift does: warn or stop.", default="warn")
 
-    learning_rate: float = _help("Peak learning rate.", default=1e-4)
-    remove_unused_columns: bool = _help(
+    learning_rate: float = setting("Peak learning rate.", default=1e-4)
+    remove_unused_columns: bool = setting(
         "Must stay False: extra columns reach the pipeline.", default=False
     )
-    max_grad_norm: float = _help("Gradients are clipped to this norm.", default=1.0)
-    logging_steps: float = _help("Steps between logs.", default=1)
+    max_grad_norm: float = setting("Gradients are clipped to this norm.", default=1.0)
+    logging_steps: float = setting("Steps between logs.", default=1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -85,5 +86,15 @@ class VideoTrainingArguments(TrainingArguments):
         if self.remove_unused_columns:
             raise ValueError("remove_unused_columns must be False: columns reach the pipeline")
         taken = {"prompt", "generator", "latents", "output_type", "return_dict"}
-        if clash := sorted(taken & (self.generation_kwargs or {}).keys()):
+        if clash := sorted(taken & self.call_kwargs.keys()):
             raise ValueError(f"generation_kwargs names {', '.join(clash)}, which the trainer sets")
+
+    @property
+    def weights(self) -> dict[str, float] | None:
+        """`reward_weights`, read."""
+        return cast("dict[str, float] | None", self.reward_weights or None)
+
+    @property
+    def call_kwargs(self) -> dict[str, Any]:
+        """`generation_kwargs`, read."""
+        return cast("dict[str, Any]", self.generation_kwargs or {})

@@ -132,13 +132,18 @@ class VideoTrainer(Trainer):
 
     def call_arguments(self, rows: Sequence[Row], seeds: Sequence[int] = ()) -> dict[str, Any]:
         """What the pipeline is called with for these rows, one video each."""
-        arguments = dict(self.args.generation_kwargs or {})
+        arguments = dict(self.args.call_kwargs)
         for name in rows[0]:
             if name in self.call_columns:
                 arguments[name] = [row[name] for row in rows]
         if seeds:
             arguments["generator"] = [torch.Generator("cpu").manual_seed(seed) for seed in seeds]
         return arguments
+
+    def num_steps(self, rows: Sequence[Row]) -> int:
+        """Denoising steps of a run of these rows."""
+        arguments = {**self._defaults, **self.call_arguments(rows)}
+        return int(arguments["num_inference_steps"])
 
     def generate(
         self, rows: Sequence[Row], seeds: Sequence[int], hook: Hook | None = None, **more: Any
@@ -183,7 +188,7 @@ class VideoTrainer(Trainer):
         """The reward of each video; one that fails is masked and counted, never a number."""
         assert self.reward is not None
         scored = score_each(
-            self.reward, frames, prompts, fps=self.args.fps, weights=self.args.reward_weights
+            self.reward, frames, prompts, fps=self.args.fps, weights=self.args.weights
         )
         for name, column in scored.values.items():
             self.record(f"reward/{name}", column[scored.valid])
@@ -203,7 +208,7 @@ class VideoTrainer(Trainer):
                 are watched.
         """
         frames = frames.detach().clamp(0, 1)
-        trained = set(self.args.reward_weights or {"reward", "overall"})
+        trained = set(self.args.weights or {"reward", "overall"})
         held_out = {name: column for name, column in values.items() if name not in trained}
         if self.judge is not None:
             judged = score_each(self.judge, frames, prompts, fps=self.args.fps)

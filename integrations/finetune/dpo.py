@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, _help
+from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, setting
 from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
 from aigv_reward.integrations.finetune.denoising import denoise, without_guidance
 from aigv_reward.integrations.finetune.dpo_loss import denoising_error, dpo_loss
@@ -25,16 +25,16 @@ from aigv_reward.integrations.finetune.prompt_data import read_prompts
 class VideoDPOConfig(VideoTrainingArguments):
     """Settings of `VideoDPOTrainer`."""
 
-    beta: float = _help("How strongly the policy is held to the reference.", default=500.0)
-    online: bool = _help(
+    beta: float = setting("How strongly the policy is held to the reference.", default=500.0)
+    online: bool = setting(
         "Make the pairs: the best and the worst by the reward of `group_size` videos a prompt.",
         default=False,
     )
-    group_size: int = _help("Videos a prompt that an online pair is taken from.", default=4)
-    min_margin: float = _help("Least difference of reward within an online pair.", default=0.0)
-    noise_draws: int = _help("Noise levels a pair and step.", default=1)
-    noise_density: str = _help("Of the noise levels: uniform or logit_normal.", default="uniform")
-    noise_shift: float = _help("Of the noise levels, as the pipeline shifts its own.", default=1.0)
+    group_size: int = setting("Videos a prompt that an online pair is taken from.", default=4)
+    min_margin: float = setting("Least difference of reward within an online pair.", default=0.0)
+    noise_draws: int = setting("Noise levels a pair and step.", default=1)
+    noise_density: str = setting("Noise levels: uniform or logit_normal.", default="uniform")
+    noise_shift: float = setting("Shift of the noise levels, as of the pipeline.", default=1.0)
 
     def __post_init__(self) -> None:
         super().__post_init__()

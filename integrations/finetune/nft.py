@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from aigv_reward.integrations.finetune.advantages import group_advantages
-from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, _help
+from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, setting
 from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
 from aigv_reward.integrations.finetune.denoising import denoise, without_guidance
 from aigv_reward.integrations.finetune.flow_noise import forward_process, sample_noise_levels
@@ -24,15 +24,15 @@ from aigv_reward.integrations.finetune.old_policy import OldPolicy
 class NFTConfig(VideoTrainingArguments):
     """Settings of `NFTTrainer`."""
 
-    group_size: int = _help("Videos a prompt.", default=8)
-    nft_beta: float = _help("How far the implicit policies stand from the old one.", default=1.0)
-    advantage_clip: float = _help("Advantage that counts as certain.", default=5.0)
-    reference_weight: float = _help("Weight of the distance to the reference.", default=1e-4)
-    noise_draws: int = _help("Noise levels a video and step.", default=1)
-    noise_shift: float = _help("Of the noise levels, as the pipeline shifts its own.", default=1.0)
-    old_flat_steps: int = _help("Steps in which the old policy follows at once.", default=0)
-    old_rate: float = _help("Growth a step of the old policy's inertia.", default=0.001)
-    old_limit: float = _help("Greatest inertia of the old policy.", default=0.5)
+    group_size: int = setting("Videos a prompt.", default=8)
+    nft_beta: float = setting("How far the implicit policies stand from the old one.", default=1.0)
+    advantage_clip: float = setting("Advantage that counts as certain.", default=5.0)
+    reference_weight: float = setting("Weight of the distance to the reference.", default=1e-4)
+    noise_draws: int = setting("Noise levels a video and step.", default=1)
+    noise_shift: float = setting("Shift of the noise levels, as of the pipeline.", default=1.0)
+    old_flat_steps: int = setting("Steps in which the old policy follows at once.", default=0)
+    old_rate: float = setting("Growth a step of the old policy's inertia.", default=0.001)
+    old_limit: float = setting("Greatest inertia of the old policy.", default=0.5)
 
     def __post_init__(self) -> None:
         super().__post_init__()

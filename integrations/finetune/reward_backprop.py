@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import save_on_cpu
 
 from aigv_reward.integrations.diffusers.sampling_run import Hook, Interrupted, Run, Step
-from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, _help
+from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, setting
 from aigv_reward.integrations.finetune.base import Generation, Row, VideoTrainer, seed_of
 from aigv_reward.integrations.finetune.replay import predict
 from aigv_reward.integrations.rewards import scores_of, within_range
@@ -26,20 +24,20 @@ METHODS = ("draft", "draft-lv", "align-prop", "refl")
 class RewardBackpropConfig(VideoTrainingArguments):
     """Settings of `RewardBackpropTrainer`."""
 
-    method: str = _help(
+    method: str = setting(
         "draft: gradients through the last K steps; draft-lv: through the last step, over several "
         "noises; align-prop: through a random number of last steps up to K; refl: the predicted "
         "clean video of one random late step.",
         default="draft",
     )
-    backprop_steps: int = _help("K, steps that gradients pass through.", default=1)
-    lv_samples: int = _help("Noises a video of draft-lv.", default=2)
-    refl_start: float = _help("refl draws its step after this share of the steps.", default=0.6)
-    decode_window: int | None = _help(
+    backprop_steps: int = setting("K, steps that gradients pass through.", default=1)
+    lv_samples: int = setting("Noises a video of draft-lv.", default=2)
+    refl_start: float = setting("refl draws its step after this share of the steps.", default=0.6)
+    decode_window: int | None = setting(
         "Latent frames that are decoded with gradients, drawn anew each step; None: all.",
         default=None,
     )
-    offload_activations: bool = _help(
+    offload_activations: bool = setting(
         "Keep what the backward pass needs in CPU memory.", default=False
     )
 
@@ -131,7 +129,7 @@ class RewardBackpropTrainer(VideoTrainer):
         """The row's video, with its graph; draft-lv: several ends of one."""
         args = self.args
         if args.method == "refl":
-            count = self._num_steps([row])
+            count = self.num_steps([row])
             first = max(1, math.ceil(args.refl_start * count))
             hook = LastSteps(0, stop_at=int(torch.randint(first, count, (1,), generator=draw)))
             made = self.generate([row], [seed], hook)
@@ -167,7 +165,7 @@ class RewardBackpropTrainer(VideoTrainer):
             within_range(frames),
             video.prompts,
             fps=self.args.fps,
-            weights=self.args.reward_weights or None,
+            weights=self.args.weights,
         )
         if not scores.total.requires_grad:
             raise ValueError(
@@ -179,7 +177,3 @@ class RewardBackpropTrainer(VideoTrainer):
         self.record("reward/total", scores.total)
         self.observe(frames, video.prompts, scores.values)
         return -scores.total.mean()
-
-    def _num_steps(self, rows: Sequence[Row]) -> int:
-        default = inspect.signature(type(self.pipe).__call__).parameters["num_inference_steps"]
-        return int(self.call_arguments(rows).get("num_inference_steps", default.default))

@@ -52,7 +52,7 @@ class LogSamples(TrainerCallback):
         for number, row in enumerate(self.rows):
             frames = trainer.decode(trainer.generate([row], [args.seed + number])).clamp(0, 1)
             samples.append(self._sample(frames, row["prompt"]))
-        page = SamplesPage(Path(args.output_dir) / "samples", title="Samples")
+        page = SamplesPage(Path(str(args.output_dir)) / "samples", title="Samples")
         page.append(state.global_step, samples, fps=args.fps or 8.0)
         for writer in self._writers():
             for number, sample in enumerate(samples):
@@ -69,7 +69,7 @@ class LogSamples(TrainerCallback):
         for prefix, reward in (("", trainer.reward), ("judge/", trainer.judge)):
             if reward is None:
                 continue
-            weights = trainer.args.reward_weights if reward is trainer.reward else None
+            weights = trainer.args.weights if reward is trainer.reward else None
             scored = score_each(
                 reward, frames, [prompt], fps=trainer.args.fps, weights=weights, all_may_fail=True
             )
