@@ -4,6 +4,7 @@ Its videos are coloured noise that depends on the prompt and the seed. Give the 
 `--model Wan-AI/Wan2.1-T2V-1.3B-Diffusers` for real ones.
 """
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,10 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import Tensor
 from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+from aigv_reward.distortions import encode_mp4
 
 SIZES = {"height": 64, "width": 96, "num_frames": 17, "num_inference_steps": 8}
 
@@ -34,25 +38,27 @@ def tiny_wan(seed: int = 0) -> WanPipeline:
     """The same pipeline for the same seed, in float32 on the CPU."""
     torch.manual_seed(seed)
     text = UMT5Config(vocab_size=258, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
-    pipe = WanPipeline(
+    transformer: Any = WanTransformer3DModel(
+        num_attention_heads=2,
+        attention_head_dim=12,
+        text_dim=16,
+        freq_dim=16,
+        ffn_dim=16,
+        num_layers=2,
+        rope_max_seq_len=32,
+    )
+    vae: Any = AutoencoderKLWan(base_dim=3, dim_mult=[1, 1, 1, 1], num_res_blocks=1)
+    with torch.no_grad():  # its random biases would drown the latents
+        for name, parameter in vae.decoder.named_parameters():
+            if name.endswith("bias"):
+                parameter.zero_()
+    return WanPipeline(
         tokenizer=byte_tokenizer(),
         text_encoder=UMT5EncoderModel(text).eval(),
-        transformer=WanTransformer3DModel(
-            num_attention_heads=2,
-            attention_head_dim=12,
-            text_dim=16,
-            freq_dim=16,
-            ffn_dim=16,
-            num_layers=2,
-            rope_max_seq_len=32,
-        ).eval(),
-        vae=AutoencoderKLWan(base_dim=3, dim_mult=[1, 1, 1, 1], num_res_blocks=1).eval(),
+        transformer=transformer.eval(),
+        vae=vae.eval(),
         scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
     )
-    with torch.no_grad():  # a random decoder's pixels are nearly grey
-        pipe.vae.decoder.conv_out.weight.mul_(SCALE)
-        pipe.vae.decoder.conv_out.bias.zero_()
-    return pipe
 
 
 def load(model: str | None) -> tuple[Any, dict[str, Any]]:
@@ -62,3 +68,10 @@ def load(model: str | None) -> tuple[Any, dict[str, Any]]:
     dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
     pipe = DiffusionPipeline.from_pretrained(model, torch_dtype=dtype)
     return pipe.to("cuda" if torch.cuda.is_available() else "cpu"), {}
+
+
+def write_video(path: Path, frames: Tensor, fps: float) -> Path:
+    """The path of an mp4 of frames (T, 3, H, W) in [0, 1]; its folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encode_mp4(path, (frames.cpu() * 255).round().to(torch.uint8), fps)
+    return path
