@@ -209,18 +209,16 @@ class VideoTrainer(Trainer):
         """
         frames = frames.detach().clamp(0, 1)
         trained = set(self.args.weights or {"reward", "overall"})
-        held_out = {name: column for name, column in values.items() if name not in trained}
+        held_out = {f"score/{n}": column for n, column in values.items() if n not in trained}
         if self.judge is not None:
             judged = score_each(self.judge, frames, prompts, fps=self.args.fps)
             held_out |= {f"judge/{name}": column for name, column in judged.values.items()}
         seen = self.accelerator.gather(
             {name: column.to(self.args.device) for name, column in video_statistics(frames).items()}
         )
+        device = self.args.device
         scores = self.accelerator.gather(
-            {
-                name: column.detach().float().to(self.args.device)
-                for name, column in held_out.items()
-            }
+            {name: column.detach().float().to(device) for name, column in held_out.items()}
         )
         verdict = self.watch.observe(
             seen, {name: column[~column.isnan()].cpu() for name, column in scores.items()}

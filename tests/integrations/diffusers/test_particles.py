@@ -95,8 +95,8 @@ def test_with_the_bundled_default(tiny: Build) -> None:
     for seed in range(0, 18, 3):
         given: dict[str, Any] = {"seed": seed, "fps": 16.0, **made.kwargs}
         one = steer(
-            made.pipe, reward, "a cat", particles=3, strength=500.0, looks=(0.5, 0.99), noise_level=0.1,
-            **given,
+            made.pipe, reward, "a cat", particles=3, strength=500.0, looks=(0.5, 0.99),
+            noise_level=0.1, **given,
         )  # fmt: skip
         other = best_of_n(made.pipe, reward, "a cat", 3, batch_size=3, progress=False, **given)
         wins += float(one.total.mean()) > float(other.total.mean())

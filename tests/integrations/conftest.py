@@ -14,14 +14,14 @@ import pytest
 
 @pytest.fixture(scope="session")
 def tiny_pipelines() -> ModuleType:
-    """The module beside this file: its builders are also of use on their own.
+    """The module of tiny real pipelines: its builders are also of use on their own.
 
-    It is loaded by its path: this folder is called like the library that it tests, and the folder
+    It is loaded by its path: its folder is called like the library that it tests, and the folder
     above must never be on sys.path.
     """
     name = "tiny_pipelines"
     if name not in sys.modules:
-        path = Path(__file__).with_name(f"{name}.py")
+        path = Path(__file__).parent / "diffusers" / f"{name}.py"
         spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
