@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from aigv_reward import RewardFn
 from aigv_reward.integrations.diffusers.sampling_run import Hook, Run, hooked
 from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments
 from aigv_reward.integrations.finetune.denoising import without_guidance
-from aigv_reward.integrations.finetune.hacking_watch import HackingWatch, watch_limits
+from aigv_reward.integrations.finetune.hacking_watch import Action, HackingWatch, watch_limits
 from aigv_reward.integrations.finetune.lora import add_lora, load_lora, save_lora
 from aigv_reward.integrations.finetune.policy import Policy
 from aigv_reward.integrations.finetune.prompt_cache import PromptCache
@@ -103,13 +103,13 @@ class VideoTrainer(Trainer):
         super().__init__(
             model=Policy(self.denoisers),
             args=args,
-            data_collator=list,
+            data_collator=cast(Any, list),
             train_dataset=self.rows,
             callbacks=list(callbacks or ()),
         )
         limits = {}
         if args.watch_limit is not None:
-            limits = watch_limits(args.watch_limit, action=args.watch_action)
+            limits = watch_limits(args.watch_limit, action=cast(Action, args.watch_action))
         self.watch = HackingWatch(limits, baseline=args.watch_baseline, window=args.watch_baseline)
         if args.sample_steps:
             self.add_callback(LogSamples(self))

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from aigv_reward import read_video
+from aigv_reward.integrations.diffusers.encoding import encode_video
 from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, setting
 from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
 from aigv_reward.integrations.finetune.denoising import denoise, without_guidance
@@ -66,7 +68,7 @@ class VideoDPOTrainer(VideoTrainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: list[Row],
+        inputs: Any,
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
@@ -97,7 +99,17 @@ class VideoDPOTrainer(VideoTrainer):
         """One side of a pair as clean latents of one video, without a batch axis."""
         if isinstance(side, Tensor):
             return side.to(self.args.device)
-        return self.encode(side)
+        video = read_video(side).frames
+        wanted = self._defaults | self.args.call_kwargs
+        sizes = (wanted.get("num_frames"), wanted.get("height"), wanted.get("width"))
+        found = (len(video), *video.shape[-2:])
+        if any(want is not None and want != have for want, have in zip(sizes, found, strict=True)):
+            raise ValueError(
+                f"{side} has {found[0]} frames of {found[1]}x{found[2]} pixels and the pipeline "
+                f"makes {sizes[0]} of {sizes[1]}x{sizes[2]}; re-encode the videos, or set "
+                "num_frames, height and width in generation_kwargs"
+            )
+        return encode_video(self.pipe, video[None].to(self.args.device) / 255)[0]
 
     def _pair_loss(self, pair: tuple[Row, Tensor]) -> Tensor:
         row, clean = pair

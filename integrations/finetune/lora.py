@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from diffusers.training_utils import cast_training_params
@@ -65,7 +65,10 @@ def add_lora(
         if isinstance(component, nn.Module):
             component.requires_grad_(False)
     config = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules=list(targets), init_lora_weights="gaussian"
+        r=rank,
+        lora_alpha=cast(int, alpha),
+        target_modules=list(targets),
+        init_lora_weights="gaussian",
     )
     for name, model in models.items():
         if not hasattr(model, "add_adapter"):
@@ -78,7 +81,7 @@ def add_lora(
             )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            model.add_adapter(config, adapter)
+            cast(Any, model).add_adapter(config, adapter)
         cast_training_params(model, torch.float32)
     return models
 
@@ -130,7 +133,7 @@ def save_lora(pipe: Any, models: Mapping[str, nn.Module], folder: Path) -> None:
         state = {key: value.contiguous().cpu() for key, value in lora_state(model).items()}
         arguments[f"{name}_lora_layers"] = state
         if f"{name}_lora_adapter_metadata" in known:
-            config = model.peft_config["default"]  # type: ignore[index,union-attr]
+            config = cast(Any, model).peft_config["default"]
             arguments[f"{name}_lora_adapter_metadata"] = config.to_dict()
     save(folder, **arguments)
 

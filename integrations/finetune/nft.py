@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from aigv_reward.integrations.finetune.advantages import group_advantages
 from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, setting
-from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
+from aigv_reward.integrations.finetune.base import VideoTrainer, seed_of
 from aigv_reward.integrations.finetune.denoising import denoise, without_guidance
 from aigv_reward.integrations.finetune.flow_noise import forward_process, sample_noise_levels
 from aigv_reward.integrations.finetune.groups import Group, sample_group
@@ -68,7 +68,7 @@ class NFTTrainer(VideoTrainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: list[Row],
+        inputs: Any,
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:

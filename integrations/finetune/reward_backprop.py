@@ -109,7 +109,7 @@ class RewardBackpropTrainer(VideoTrainer):
     def compute_loss(
         self,
         model: nn.Module,
-        inputs: list[Row],
+        inputs: Any,
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:

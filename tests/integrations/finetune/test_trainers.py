@@ -183,6 +183,27 @@ def test_offline_pairs_of_latents(trainer: Make) -> None:
     assert sum(logged(made, "dpo/accuracy")[-4:]) / 4 > 0.5
 
 
+def test_offline_pairs_of_files(trainer: Make, tmp_path: Path) -> None:
+    from aigv_reward.integrations.finetune.sample_video import write_sample_video
+
+    rows = []
+    for number in range(2):
+        generator = torch.Generator().manual_seed(number)
+        pair = {}
+        for side in ("chosen", "rejected"):
+            path = tmp_path / f"{side}{number}.mp4"
+            write_sample_video(path, torch.rand(9, 3, 32, 64, generator=generator), fps=8)
+            pair[side] = str(path)
+        rows.append({"prompt": "a cat", **pair})
+    made = trainer("dpo", "ltx", rows=rows, online=False, max_steps=1, learning_rate=1e-3)
+    made.train()
+    assert logged(made, "loss")[0] == pytest.approx(math.log(2), abs=1e-4)
+    kwargs = made.args.generation_kwargs | {"num_frames": 17}
+    other = trainer("dpo", "ltx", rows=rows, online=False, max_steps=1, generation_kwargs=kwargs)
+    with pytest.raises(ValueError, match="has 9 frames of 32x64 pixels and the pipeline makes 17"):
+        other.train()
+
+
 def test_the_watch_stops_a_run_that_drifts_and_a_judge_is_only_watched(trainer: Make) -> None:
     def judge(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
         return -frames.mean(dim=(1, 2, 3, 4))
