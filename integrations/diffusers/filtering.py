@@ -187,8 +187,8 @@ class RewardFilter(Hook):
         for row in range(len(frames)):
             values = {name: float(column[row]) for name, column in scores.items()}
             decision = rules.decide(values)
-            place = (None, None) if step is None else (step.index, step.run.num_steps)
-            seen.append(Look(*place, values, decision.kept, decision.reasons))
+            index, total = (None, None) if step is None else (step.index, step.run.num_steps)
+            seen.append(Look(index, total, values, decision.kept, decision.reasons))
         self.looks += seen
         return seen
 

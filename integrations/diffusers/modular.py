@@ -42,7 +42,7 @@ class RewardGuider(BaseGuidance):
         ValueError: a setting out of its range.
     """
 
-    _input_predictions = ["pred_cond", "pred_uncond"]
+    _input_predictions = ["pred_cond", "pred_uncond"]  # type: ignore[assignment]
 
     def __init__(
         self,

@@ -105,6 +105,11 @@ class Step:
         output = self.formula.output(self.sample, clean)
         self.model_output = output.to(self.model_output.dtype)
 
+    def take_order(self) -> Tensor | None:
+        """What `reindex` asked for, once."""
+        order, self.order = self.order, None
+        return order
+
     def reindex(self, order: Tensor) -> None:
         """Let video i go on from what video `order[i]` is now, solver history included.
 
@@ -235,15 +240,15 @@ def _hooked_step(
         formula=step_formula(scheduler, timestep),
     )
     hook.before_step(step)
-    if step.order is not None:
-        rows = _frame_rows(step.order, num_frames) if folded else step.order
-        step.sample = step.sample[step.order.to(sample.device)]
-        step.model_output = step.model_output[step.order.to(sample.device)]
+    order = step.take_order()
+    if order is not None:
+        rows = _frame_rows(order, num_frames) if folded else order
+        step.sample = step.sample[order.to(sample.device)]
+        step.model_output = step.model_output[order.to(sample.device)]
         bound.arguments["sample"] = _folded(step.sample) if folded else step.sample
         for name in PER_VIDEO & bound.arguments.keys():
             bound.arguments[name] = _reordered(bound.arguments[name], rows)
         reorder_history(scheduler, rows)
-        step.order = None
     bound.arguments["model_output"] = _folded(step.model_output) if folded else step.model_output
     result = original(*bound.args, **bound.kwargs)
     made = result[0] if isinstance(result, tuple) else result.prev_sample

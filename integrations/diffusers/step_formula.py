@@ -104,9 +104,11 @@ def step_formula(scheduler: Any, timestep: Any) -> StepFormula:
         sigma, following = _sigmas(scheduler, timestep)
         return _formula(prediction, _exploding(sigma), _exploding(following), sigma)
     if name in MULTISTEP:
-        levels = [NoiseLevel(1 / (1 + s * s) ** 0.5, s / (1 + s * s) ** 0.5)
-                  for s in _sigmas(scheduler, timestep)]  # fmt: skip
-        return _formula(prediction, *levels)
+        now, after = (
+            NoiseLevel(1 / (1 + s * s) ** 0.5, s / (1 + s * s) ** 0.5)
+            for s in _sigmas(scheduler, timestep)
+        )
+        return _formula(prediction, now, after)
     if name in BY_ALPHAS:
         return _formula(prediction, *_by_alphas(scheduler, timestep))
     known = ", ".join((*FLOW, *VARIANCE_EXPLODING, *MULTISTEP, *BY_ALPHAS))
