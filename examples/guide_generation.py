@@ -70,8 +70,8 @@ def main() -> None:
     for name, value in before.items():
         change = float(after[name] - value)
         print(f"{name:10}  {float(value):5.3f}  {float(after[name]):6.3f}  {change:+10.3f}")
-    for name, frames in (("plain", plain), ("guided", guided)):
-        print(write_video(options.out / f"{name}.mp4", frames[0], options.fps))
+    for file, frames in (("plain.mp4", plain), ("guided.mp4", guided)):
+        print(write_video(options.out / file, frames[0], options.fps))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ ROWS = {
     "views": ("480p, published sampling: file to views / decoding", "720p, bilinear"),
     "questions": ("2 LLM layers: four scores / one", "32 LLM layers", "text prompt"),
     "gradients": ("forward and backward to the pixels / forward", "gradient with checkpointing"),
+    "hooks": ("best_of_n, n=4 / four plain calls", "through the denoiser", "checkpointed, chunked"),
     "published": ("ours / published", "bf16 on a CPU", "bf16 on a GPU"),
 }
 
