@@ -1,6 +1,6 @@
 """Generates candidates, gives up those that look hopeless half-way, and keeps the good ones.
 
-    python examples/filter_generation.py [--candidates 8] [--look 0.5] [--minimum overall=2.1]
+    python examples/filter_generation.py [--candidates 8] [--look 0.5] [--minimum overall=3.0]
     python examples/filter_generation.py --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers --minimum motion=3
 
 Videos that a model predicts half-way score lower than what comes of them, so a look has thresholds
@@ -36,7 +36,7 @@ def parse() -> argparse.Namespace:
         type=threshold,
         action="append",
         metavar="DIMENSION=SCORE",
-        help="least score of a dimension; repeat for more (default: overall=2.1)",
+        help="least score of a dimension; repeat for more (default: overall=3.0)",
     )
     parser.add_argument("--slack", type=float, default=0.05, help="how much lower for a look")
     parser.add_argument("--out", type=Path, default=Path("filtered"))
@@ -47,7 +47,7 @@ def main() -> None:
     options = parse()
     pipe, arguments = load(options.model)
     reward = VideoReward.from_pretrained().to(pipe.device)
-    minimum = dict(options.minimum or [("overall", 2.1)])
+    minimum = dict(options.minimum or [("overall", 3.0)])
     rules = FilterRules(minimum=minimum)
     lower = FilterRules(minimum={name: value - options.slack for name, value in minimum.items()})
     keep = RewardFilter(
