@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         RewardBackpropTrainer,
     )
     from aigv_reward.integrations.finetune.samples_page import Sample, SamplesPage
+    from aigv_reward.integrations.finetune.script import ScriptArguments
 
 __all__ = [
     "FlowGRPOConfig",
@@ -29,6 +30,7 @@ __all__ = [
     "RewardBackpropTrainer",
     "Sample",
     "SamplesPage",
+    "ScriptArguments",
     "VideoDPOConfig",
     "VideoDPOTrainer",
     "WatchLimit",
@@ -38,6 +40,7 @@ __all__ = [
 
 # The public names and the modules that define them, loaded at first use.
 _HOME = {
+    "ScriptArguments": "aigv_reward.integrations.finetune.script",
     "FlowGRPOTrainer": "aigv_reward.integrations.finetune.grpo",
     "FlowGRPOConfig": "aigv_reward.integrations.finetune.grpo",
     "VideoDPOTrainer": "aigv_reward.integrations.finetune.dpo",

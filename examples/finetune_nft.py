@@ -1,0 +1,29 @@
+"""DiffusionNFT: reinforcement learning on the forward process.
+
+    python examples/finetune_nft.py --model FOLDER --prompts prompts.txt --output_dir out \
+        --generation_kwargs '{"height": 240, "width": 416, "num_frames": 33}' --fps 16
+
+`accelerate launch` starts it on several GPUs. `--help` lists every setting, `--config FILE.yaml`
+reads them from a file. The LoRA weights in `out` are for `pipe.load_lora_weights("out")`.
+"""
+
+from trl import TrlParser
+
+from aigv_reward.integrations.finetune import NFTConfig, NFTTrainer, ScriptArguments
+
+
+def main() -> None:
+    script, args = TrlParser((ScriptArguments, NFTConfig)).parse_args_and_config()
+    trainer = NFTTrainer(
+        script.pipeline(),
+        args=args,
+        train_dataset=script.prompts,
+        **script.rewards(args.device),
+    )
+    trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
+    trainer.save_model()
+    trainer.close()
+
+
+if __name__ == "__main__":
+    main()
