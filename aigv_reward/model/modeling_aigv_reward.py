@@ -182,12 +182,17 @@ class AIGVRewardModel(PreTrainedModel):
             ValueError: a dimension has no question in this checkpoint, or none is asked.
         """
         return self.answer(
-            self.semantic(key_frames),
-            self.motion(fast),
-            self.technical(fragments),
+            self._seen(self.semantic, key_frames),
+            self._seen(self.motion, fast),
+            self._seen(self.technical, fragments),
             dimensions=dimensions,
             text_ids=text_ids,
         )
+
+    def _seen(self, encoder: nn.Module, view: Tensor) -> Tensor:
+        """An encoder's features of a view; of it and its mirror image where the config says so."""
+        features: Tensor = encoder(view)
+        return (features + encoder(view.flip(-1))) / 2 if self.config.mirrored else features
 
     def answer(
         self,
