@@ -18,6 +18,8 @@ VPX = ("libvpx", "libvpx-vp9")
 CODECS = (*MP4_CODECS, "mpeg2video", *VPX)
 _X265_SIDE = 64
 _ONE_THREAD = 1  # by default the converter starts a thread pool for every frame: 40 times slower
+# x264's macroblock tree differs from call to call on processors with AVX-512.
+_SAME_EVERY_TIME = "mbtree=0"
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster")
 # The default converter of libswscale truncates and tints the picture by a grey level.
 _ACCURATE = (
@@ -31,7 +33,7 @@ _ACCURATE = (
 def _options(codec: str, quality: int, preset: str) -> dict[str, str]:
     scale = str(quality)
     if codec == "libx264":
-        return {"crf": scale, "preset": preset}
+        return {"crf": scale, "preset": preset, "x264-params": _SAME_EVERY_TIME}
     if codec == "libx265":
         quiet = "pools=none:frame-threads=1:log-level=error"
         return {"crf": scale, "preset": preset, "x265-params": quiet}
