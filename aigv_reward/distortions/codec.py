@@ -14,9 +14,12 @@ from torch import Generator, Tensor
 from aigv_reward.distortions.draws import choose, integer
 
 MP4_CODECS = ("libx264", "libx265", "mpeg4", "mjpeg")
-CODECS = (*MP4_CODECS, "libvpx")
+VPX = ("libvpx", "libvpx-vp9")
+CODECS = (*MP4_CODECS, "mpeg2video", *VPX)
 _X265_SIDE = 64
 _ONE_THREAD = 1  # by default the converter starts a thread pool for every frame: 40 times slower
+# x264's macroblock tree differs from call to call on processors with AVX-512.
+_SAME_EVERY_TIME = "mbtree=0"
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster")
 # The default converter of libswscale truncates and tints the picture by a grey level.
 _ACCURATE = (
@@ -30,11 +33,11 @@ _ACCURATE = (
 def _options(codec: str, quality: int, preset: str) -> dict[str, str]:
     scale = str(quality)
     if codec == "libx264":
-        return {"crf": scale, "preset": preset}
+        return {"crf": scale, "preset": preset, "x264-params": _SAME_EVERY_TIME}
     if codec == "libx265":
         quiet = "pools=none:frame-threads=1:log-level=error"
         return {"crf": scale, "preset": preset, "x265-params": quiet}
-    if codec == "libvpx":
+    if codec in VPX:
         return {"qmin": scale, "qmax": scale, "b": "4M", "deadline": "realtime", "cpu-used": "8"}
     return {"qmin": scale, "qmax": scale}
 
@@ -126,7 +129,7 @@ def round_trip(
     Args:
         frames: uint8 (T, 3, H, W).
         codec: one of `CODECS`.
-        quality: as `crf` of `encode_mp4`; quantiser 0..63 of libvpx.
+        quality: as `crf` of `encode_mp4`; quantiser 0..63 of VP8 and VP9.
         preset: speed preset of libx264 and libx265.
         fps: frames per second that the rate control is told.
 

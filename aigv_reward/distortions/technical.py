@@ -21,6 +21,8 @@ CODEC_LADDERS = {
     "mpeg4": (6, 11, 19, 31),
     "mjpeg": (9, 18, 32, 60),
     "libvpx": (38, 48, 56, 63),
+    "libvpx-vp9": (38, 48, 56, 63),
+    "mpeg2video": (4, 9, 16, 28),
 }
 _MARGIN = 48
 _CHUNK = 8
@@ -133,7 +135,7 @@ def _convolve(frames: Tensor, kernel: Tensor) -> Tensor:
 def compression(frames: Tensor, severity: int, generator: Generator, fps: float) -> Tensor:
     """A round trip through a real codec at a coarse quantiser, by `CODEC_LADDERS`.
 
-    H.264, HEVC, MPEG-4, MJPEG or VP8.
+    H.264, HEVC, MPEG-4, MPEG-2, MJPEG, VP8 or VP9.
     """
     codec = choose(("libx264", *CODEC_LADDERS), generator)
     preset = choose(PRESETS, generator)

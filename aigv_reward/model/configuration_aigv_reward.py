@@ -53,6 +53,8 @@ class AIGVRewardConfig(PretrainedConfig):
         technical_config: fields of `SwinConfig`.
         motion_config: fields of `FastConfig`.
         technical_repeats: how often the technical token is repeated in the prompt.
+        mirrored: the encoders' features are means over each view and its mirror image, so that a
+            mirrored video scores the same but for the places of the patches.
         lora: fields of peft's `LoraConfig` for the language model, or None.
         prompt: `PromptFormat.to_dict()`.
         sampling: `ViewSampling.to_dict()`: which frames and pixels are looked at.
@@ -77,6 +79,7 @@ class AIGVRewardConfig(PretrainedConfig):
     technical_config: dict[str, Any] | None = None
     motion_config: dict[str, Any] | None = None
     technical_repeats: int = 32
+    mirrored: bool = False
     lora: dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
     sampling: dict[str, Any] | None = None

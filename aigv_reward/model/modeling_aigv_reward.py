@@ -182,12 +182,23 @@ class AIGVRewardModel(PreTrainedModel):
             ValueError: a dimension has no question in this checkpoint, or none is asked.
         """
         return self.answer(
-            self.semantic(key_frames),
-            self.motion(fast),
-            self.technical(fragments),
+            self.encode("semantic", key_frames),
+            self.encode("motion", fast),
+            self.encode("technical", fragments),
             dimensions=dimensions,
             text_ids=text_ids,
         )
+
+    def encode(self, name: str, view: Tensor) -> Tensor:
+        """Features of a view; means over it and its mirror image where the config says so.
+
+        Args:
+            name: "semantic", "motion" or "technical".
+            view: (B, N, 3, S, S), the view that this encoder reads.
+        """
+        encoder: nn.Module = getattr(self, name)
+        features: Tensor = encoder(view)
+        return (features + encoder(view.flip(-1))) / 2 if self.config.mirrored else features
 
     def answer(
         self,

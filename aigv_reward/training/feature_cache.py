@@ -33,10 +33,11 @@ TOWER_CONFIG = {
 def tower_digest(model: AIGVRewardModel, tower: str) -> str:
     """sha256 of everything but the video that an encoder's features depend on.
 
-    These are its weights and configuration, the sampling, and the version of this package.
+    These are its weights and configuration, the sampling, whether mirror images count, and the
+    version of this package.
     """
     config = model.config.to_dict()
-    facts = {name: config[name] for name in (*TOWER_CONFIG[tower], "sampling")}
+    facts = {name: config[name] for name in (*TOWER_CONFIG[tower], "sampling", "mirrored")}
     digest = hashlib.sha256(json.dumps([__version__, tower, facts], sort_keys=True).encode())
     digest.update(weights_digest(getattr(model, tower).state_dict()).encode())
     return digest.hexdigest()
@@ -144,8 +145,8 @@ def fill_cache(
             failures[path] = views
         else:
             features = {
-                name: tower(getattr(views, VIEW_OF[name]).to(device))[0]
-                for name, tower in towers.items()
+                name: model.encode(name, getattr(views, VIEW_OF[name]).to(device))[0]
+                for name in towers
             }
             for name, value in features.items():
                 if not bool(torch.isfinite(value).all()):

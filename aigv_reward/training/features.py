@@ -21,14 +21,15 @@ from aigv_reward.training.warm_up import VIEWS, build_encoder, read_view
 
 @torch.no_grad()
 def ladder_features(ladders: Path, name: Dimension, weights: Path) -> dict[str, Tensor]:
-    """{ladder number: (R, ...)} features of every ladder in a folder, whole views."""
+    """{ladder number: (R, ...)} features of every ladder in a folder: whole views, mirrored too."""
     encoder = build_encoder(name)
     encoder.load_state_dict(load_file(weights))
     encoder.eval()
     result = {}
     for path in sorted(ladders.glob("*.safetensors")):
         view, _ = read_view(path, read_info(path), name)
-        result[str(int(path.stem))] = encoder(view).contiguous()
+        both = (encoder(view) + encoder(view.flip(-1))) / 2  # as the config's `mirrored` asks
+        result[str(int(path.stem))] = both.contiguous()
     return result
 
 

@@ -94,7 +94,7 @@ def fresh_ladder(
 
     The semantic tower's key frames are degraded by themselves, which costs an eighth.
     """
-    frames = _part(clip, generator)
+    frames = _with_grain(_part(clip, generator), generator)
     plan, side = sampling.fast, sampling.fast_size
     if encoder == "semantic":
         plan, side = sampling.key_frames, sampling.key_size
@@ -146,12 +146,16 @@ def _part(clip: Tensor, generator: Generator) -> Tensor:
     return torch.stack([table[c][frames[:, c].long()] for c in range(3)], dim=1)
 
 
-def _recorded(frames: Tensor, generator: Generator) -> Tensor:
-    """Harmless changes, and traces of a sensor and a codec, which motion must see through."""
-    frames = harmless(frames, generator)
+def _with_grain(frames: Tensor, generator: Generator) -> Tensor:
+    """A sensor's noise, before anything happens to the clip: what is frozen freezes its grain."""
     sigma = uniform(0, 2.5, generator) if integer(0, 2, generator) else 0.0
     noise = torch.randn(frames.shape, generator=generator)
-    frames = noise.mul_(sigma).add_(frames).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return noise.mul_(sigma).add_(frames).add_(0.5).clamp_(0, 255).to(torch.uint8)
+
+
+def _recorded(frames: Tensor, generator: Generator) -> Tensor:
+    """Harmless changes, and now and then traces of a codec, which motion must see through."""
+    frames = harmless(frames, generator)
     if integer(0, 3, generator) == 0:
         quality = integer(16, 27, generator)
         frames = round_trip(frames, codec="libx264", quality=quality, preset="ultrafast")

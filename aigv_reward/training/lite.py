@@ -115,10 +115,11 @@ def lite_config(tokenizer: PreTrainedTokenizerFast) -> AIGVRewardConfig:
         },
         **ENCODERS,
         technical_repeats=2,
+        mirrored=True,
         prompt=PromptFormat.from_tokenizer(tokenizer, max_prompt_tokens=192).to_dict(),
         sampling=SAMPLING.to_dict(),
         trained=list(DIMENSIONS),
-        score_version="lite-2",
+        score_version="lite-3",
     )
 
 

@@ -44,9 +44,9 @@ class TrainableRewardModel(AIGVRewardModel):
             text_ids: as for `AIGVRewardModel.forward`.
         """
         return self.answer(
-            self.semantic(key_frames) if key_frames.ndim == 5 else key_frames,
-            self.motion(fast) if fast.ndim == 5 else fast,
-            self.technical(fragments) if fragments.ndim == 5 else fragments,
+            self.encode("semantic", key_frames) if key_frames.ndim == 5 else key_frames,
+            self.encode("motion", fast) if fast.ndim == 5 else fast,
+            self.encode("technical", fragments) if fragments.ndim == 5 else fragments,
             dimensions=dimensions,
             text_ids=text_ids,
         )

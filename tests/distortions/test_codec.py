@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from aigv_reward.distortions import codec_noise, encode_mp4
-from aigv_reward.distortions.codec import CODECS, MP4_CODECS, round_trip
+from aigv_reward.distortions.codec import CODECS, MP4_CODECS, PRESETS, round_trip
 from aigv_reward.distortions.technical import CODEC_LADDERS
 
 
@@ -32,6 +32,14 @@ def test_equal_settings_give_equal_frames(clip: Tensor, codec: str) -> None:
     quality = CODEC_LADDERS[codec][1]
     first, again = (round_trip(clip, codec=codec, quality=quality) for _ in range(2))
     assert torch.equal(first, again)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_gives_equal_frames_each_time(clip: Tensor, preset: str) -> None:
+    first, *others = (
+        round_trip(clip, codec="libx264", quality=20, preset=preset) for _ in range(4)
+    )
+    assert all(torch.equal(first, other) for other in others)
 
 
 @pytest.mark.parametrize("codec", MP4_CODECS)

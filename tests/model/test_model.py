@@ -47,6 +47,16 @@ def test_scores_need_neither_the_other_dimensions_nor_the_other_videos(model, vi
         torch.testing.assert_close(one, every[:1, [column]], rtol=0, atol=1e-5)
 
 
+@torch.no_grad()
+def test_a_mirrored_model_scores_mirror_images_alike(tiny, lively, views):
+    plain, both = lively(tiny()), lively(tiny(mirrored=True))
+    flipped = [view.flip(-1) for view in views]
+    torch.testing.assert_close(both(*views).scores, both(*flipped).scores, rtol=0, atol=1e-5)
+    assert (plain(*views).scores - plain(*flipped).scores).abs().max() > 1e-3
+    features = (both.motion(views[2]) + both.motion(flipped[2])) / 2
+    torch.testing.assert_close(both.encode("motion", views[2]), features)
+
+
 @pytest.mark.parametrize("index", [0, 1, 2], ids=["key frames", "fragments", "fast"])
 def test_gradients_reach_every_view(model, views, index):
     inputs = [view.clone().requires_grad_() for view in views]
