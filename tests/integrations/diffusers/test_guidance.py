@@ -241,6 +241,19 @@ def test_errors_restore_everything(tiny: Build, through: str, error: BaseExcepti
     assert torch.equal(call(made), plain)
 
 
+@pytest.mark.parametrize("through", ["latents", "denoiser"])
+def test_under_model_offload(tiny: Build, through: Any) -> None:
+    """Models are fetched when they are called, the VAE between two calls of the denoiser."""
+    made, other = tiny("wan"), tiny("wan")
+    settings: dict[str, Any] = {"scale": 20.0, "start": 0.5, "through": through}
+    with RewardGuidance(made.pipe, warmth, **settings):
+        expected = call(made)
+    other.pipe.enable_model_cpu_offload(device="cpu")
+    with RewardGuidance(other.pipe, warmth, **settings):
+        guided = call(other)
+    torch.testing.assert_close(guided, expected, rtol=0, atol=1e-5)
+
+
 def test_what_is_refused(tiny: Build) -> None:
     made = tiny("wan")
     for settings, message in (
