@@ -17,7 +17,8 @@ from aigv_reward.integrations.finetune import (
 
 
 def main() -> None:
-    script, args = TrlParser((ScriptArguments, RewardBackpropConfig)).parse_args_and_config()
+    parser = TrlParser([ScriptArguments, RewardBackpropConfig])  # type: ignore[list-item]
+    script, args = parser.parse_args_and_config()
     trainer = RewardBackpropTrainer(
         script.pipeline(),
         args=args,

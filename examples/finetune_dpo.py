@@ -13,7 +13,8 @@ from aigv_reward.integrations.finetune import ScriptArguments, VideoDPOConfig, V
 
 
 def main() -> None:
-    script, args = TrlParser((ScriptArguments, VideoDPOConfig)).parse_args_and_config()
+    parser = TrlParser([ScriptArguments, VideoDPOConfig])  # type: ignore[list-item]
+    script, args = parser.parse_args_and_config()
     trainer = VideoDPOTrainer(
         script.pipeline(),
         args=args,

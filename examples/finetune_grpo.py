@@ -13,7 +13,8 @@ from aigv_reward.integrations.finetune import FlowGRPOConfig, FlowGRPOTrainer, S
 
 
 def main() -> None:
-    script, args = TrlParser((ScriptArguments, FlowGRPOConfig)).parse_args_and_config()
+    parser = TrlParser([ScriptArguments, FlowGRPOConfig])  # type: ignore[list-item]
+    script, args = parser.parse_args_and_config()
     trainer = FlowGRPOTrainer(
         script.pipeline(),
         args=args,

@@ -13,7 +13,8 @@ from aigv_reward.integrations.finetune import NFTConfig, NFTTrainer, ScriptArgum
 
 
 def main() -> None:
-    script, args = TrlParser((ScriptArguments, NFTConfig)).parse_args_and_config()
+    parser = TrlParser([ScriptArguments, NFTConfig])  # type: ignore[list-item]
+    script, args = parser.parse_args_and_config()
     trainer = NFTTrainer(
         script.pipeline(),
         args=args,

@@ -19,6 +19,22 @@ BITS = {
 KINDS = (bitsandbytes.nn.Linear8bitLt, bitsandbytes.nn.Linear4bit)
 
 
+# On processors with bf16 instructions bitsandbytes packs whole blocks of 64 weights of 32 rows.
+WIDE = {"hidden_size": 64, "intermediate_size": 128}
+
+
+@pytest.fixture(scope="module")
+def model(tiny, lively, llama):
+    return lively(tiny(text_config=llama | WIDE))
+
+
+@pytest.fixture(scope="module")
+def saved(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    model.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture(params=BITS.values(), ids=list(BITS))
 def quantized(request, saved):
     config = BitsAndBytesConfig(**request.param)
