@@ -10,6 +10,7 @@ the version before, whose encoders learn on.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import time
@@ -76,7 +77,10 @@ def run(stage: Stage, work: Path) -> None:
     command = [sys.executable, "-m", f"aigv_reward.training.{stage.module}"]
     command += [str(argument) for argument in stage.arguments]
     with log.open("w") as file:
-        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+        one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums depend on their order
+        code = subprocess.run(
+            command, stdout=file, stderr=subprocess.STDOUT, env=one_thread
+        ).returncode
     if code:
         raise RuntimeError(f"{' '.join(command)} ended with status {code}; see {log}")
     mark.touch()
