@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from aigv_reward import RewardFn
+from aigv_reward.integrations.diffusers.candidate_inputs import frame_rate
 from aigv_reward.integrations.diffusers.ranked import Ranked
 from aigv_reward.integrations.diffusers.resampling import (
     Potential,
@@ -18,7 +19,8 @@ from aigv_reward.integrations.diffusers.resampling import (
     effective_sample_size,
     systematic_resampling,
 )
-from aigv_reward.integrations.diffusers.sampling_run import HISTORY, Hook, Step, hooked
+from aigv_reward.integrations.diffusers.sampling_run import HISTORY, Hook, Run, Step, hooked
+from aigv_reward.integrations.diffusers.scheduler_noise import drawn_by
 from aigv_reward.integrations.diffusers.sde import Kind, stochastic_step
 from aigv_reward.integrations.diffusers.selection import best_of_n
 from aigv_reward.integrations.diffusers.step_formula import VARIANCE_EXPLODING
@@ -81,7 +83,7 @@ def steer(
     keep: int = 1,
     fps: float | None = None,
     weights: Mapping[str, float] | None = None,
-    progress: bool = False,
+    progress: bool = True,
     **pipe_kwargs: Any,
 ) -> Steered:
     """Particles of one prompt, steered towards a higher reward; the best come back first.
@@ -137,12 +139,12 @@ def steer(
         sampler=sampler,
         noise_level=noise_level,
         window=window,
-        fps=fps,
+        fps=frame_rate(pipe, fps, pipe_kwargs)[0],
         weights=weights,
         seed=seed,
         prompt=prompt,
     )
-    with hooked(pipe, hook):
+    with drawn_by(pipe.scheduler, hook.generators), hooked(pipe, hook):
         ranked = best_of_n(
             pipe,
             reward,
@@ -182,8 +184,11 @@ class _Particles(Hook):
         self.sampler, self.noise_level, self.window = sampler, noise_level, window
         self.fps, self.weights, self.prompt = fps, weights, prompt
         self.looks: list[SteeringLook] = []
-        self._draw = torch.Generator().manual_seed(seed)
-        self._clean: Tensor | None = None
+        self.generators: list[torch.Generator | None] = []
+        self._draw = torch.Generator().manual_seed(seed - 1)  # no particle's seed
+
+    def on_start(self, run: Run) -> None:
+        self.generators[:] = run.generators(self.count)
 
     def before_step(self, step: Step) -> None:
         if len(step.sample) != self.count:
@@ -198,9 +203,9 @@ class _Particles(Hook):
         kind = self._kind(step)
         if kind is None:
             return sample
-        if step.is_last or step.formula.after.noise == 0:
-            return step.clean().to(sample.dtype)
         level = NOISE_LEVELS[kind] if self.noise_level is None else self.noise_level
+        if step.is_last or step.formula.after.noise == 0:
+            kind, level = "cps", 0.0
         made = stochastic_step(
             step.formula, step.sample, step.clean(), kind=kind, noise_level=level
         )
@@ -210,7 +215,7 @@ class _Particles(Hook):
         """Standard normal noise of each slot, by the slot's own generator."""
         draws = [
             torch.randn(step.sample.shape[1:], generator=generator)
-            for generator in step.run.generators(self.count)
+            for generator in self.generators
         ]
         return torch.stack(draws).to(step.sample.device)
 

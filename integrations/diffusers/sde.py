@@ -16,6 +16,7 @@ from torch import Tensor
 from aigv_reward.integrations.diffusers.step_formula import StepFormula
 
 Kind = Literal["flow_sde", "dance_sde", "cps", "ddim"]
+FROM_ONE = 4  # a longer step, in units of 1 - s, counts as one from s = 1
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class SdeStep:
 
     Attributes:
         mean: (B, ...) float32 or wider.
-        std: its standard deviation; 0 at the last step.
+        std: its standard deviation; cps and ddim have 0 at the last step.
         normalised: whether `log_prob` is that of the Gaussian; without, minus the squared error.
     """
 
@@ -58,8 +59,9 @@ def stochastic_step(
 ) -> SdeStep:
     """A scheduler's step with noise in it, whose marginals stay those of the schedule.
 
-    flow_sde: std_t = a sqrt(s / (1 - s)), at s = 1 with s' in the denominator;
-        with mean = x (1 + std_t^2 dt / (2 s)) + v (1 + std_t^2 (1 - s) / (2 s)) dt, std = std_t
+    flow_sde: std_t = a sqrt(s / (1 - s)), with s' in the denominator at s = 1 and so close below
+        that the step is over four times as long as 1 - s (UniPC's first one; it would explode);
+        mean = x (1 + std_t^2 dt / (2 s)) + v (1 + std_t^2 (1 - s) / (2 s)) dt, std = std_t
         sqrt(-dt).
     dance_sde: mean = x + v dt - eta^2 / 2 * score * dt with score = -(x - (1 - s) x0) / s^2, std =
         eta sqrt(-dt).
@@ -109,7 +111,7 @@ def _flow_step(
 ) -> SdeStep:
     dt, velocity = after - s, noise - x0
     if kind == "flow_sde":
-        below = 1 - s if s < 1 else 1 - after
+        below = 1 - s if s - after <= FROM_ONE * (1 - s) else 1 - after
         spread = level * math.sqrt(s / below)
         mean = x * (1 + spread**2 / (2 * s) * dt)
         mean = mean + velocity * (1 + spread**2 * (1 - s) / (2 * s)) * dt
