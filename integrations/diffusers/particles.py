@@ -111,7 +111,8 @@ def steer(
         ess_threshold: in [0, 1]; 0 never resamples, 1 at every look.
         sampler: where the noise comes from: "own" of the scheduler, or a kind of
             `stochastic_step`; "auto": own where there is some, else flow_sde, cps or ddim by
-            schedule.
+            schedule. flow_sde has too much noise in a handful of long steps; cps never has. With
+            "own" of a scheduler that has none, copies never part.
         noise_level: of `stochastic_step`; None: 0.7 (flow_sde, cps), 0.3 (dance_sde), 1 (ddim). 0
             leaves the scheduler's own steps.
         window: latent frames that a look decodes; None: all.
@@ -214,8 +215,7 @@ class _Particles(Hook):
     def _noise(self, step: Step) -> Tensor:
         """Standard normal noise of each slot, by the slot's own generator."""
         draws = [
-            torch.randn(step.sample.shape[1:], generator=generator)
-            for generator in self.generators
+            torch.randn(step.sample.shape[1:], generator=generator) for generator in self.generators
         ]
         return torch.stack(draws).to(step.sample.device)
 

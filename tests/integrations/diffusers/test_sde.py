@@ -115,6 +115,21 @@ def test_first_and_last_steps() -> None:
         torch.testing.assert_close(step.mean, drawn(1, 1, 4))
 
 
+def test_a_step_from_just_below_one_is_that_from_one() -> None:
+    """UniPC's first sigma is about 1 - 1e-6: 1 - s in the denominator would give a std of 200."""
+    x, x0 = drawn(0, 1, 4), drawn(1, 1, 4)
+    steps = [
+        stochastic_step(
+            StepFormula("flow", NoiseLevel(1 - s, s), NoiseLevel(0.25, 0.75), 1.0, -s),
+            x, (1 - s) * x0, kind="flow_sde", noise_level=0.5,
+        )
+        for s in (1.0, 1 - 1e-6, 1 - 3e-4)
+    ]  # fmt: skip
+    for step in steps:
+        assert step.std == pytest.approx(0.5, rel=1e-3)
+        torch.testing.assert_close(step.mean, steps[0].mean, rtol=0, atol=1e-3)
+
+
 def test_log_probability_is_the_mean_of_the_normal_density() -> None:
     step = SdeStep(drawn(0, 2, 3, 4), 0.3)
     sample = drawn(1, 2, 3, 4)
