@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, Literal, get_args
 
@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from aigv_reward import RewardFn
+from aigv_reward.integrations.diffusers.offloading import bring_to_device, is_group_offloaded
 from aigv_reward.integrations.diffusers.reward_gradient import (
     Guided,
     RewardGradient,
+    check_finite,
     check_settings,
     clipped_change,
     norms,
@@ -102,12 +104,12 @@ class RewardGuidance(Hook):
         self.gradient = RewardGradient(reward, weights=weights, fps=fps, window=window, seed=seed)
         self.history: list[Guided] = []
         self._leaf: Tensor | None = None
+        self._grad_mode = False
         self._stack = ExitStack()
 
     def __enter__(self) -> RewardGuidance:
         self.history = []
-        if self.through == "denoiser":
-            self._stack.callback(_prepared(self.pipe))
+        self._stack.callback(_prepared(self.pipe, self.through))
         self._stack.enter_context(hooked(self.pipe, self))
         return self
 
@@ -125,13 +127,12 @@ class RewardGuidance(Hook):
         weight = self._weight(step.index, step.run.num_steps)
         if weight == 0:
             return
-        if self.through == "latents":
-            clean = step.clean().detach()
-            reward, gradient = self.gradient(step.run, clean, step.index)
-            factor = 1.0
-        else:
-            reward, gradient = self._through_denoiser(step)
-            clean = step.clean().detach()
+        devices = _devices(self.pipe)
+        clean = step.clean().detach()
+        reward, gradient = self.gradient(step.run, clean, step.index)
+        factor = 1.0
+        if self.through == "denoiser":
+            gradient = self._through_denoiser(step, gradient, devices)
             factor = step.formula.now.noise**2 / step.formula.now.signal
         change, share, cut = clipped_change(
             gradient * (self.scale * weight * factor * gradient[0].numel()),
@@ -146,26 +147,40 @@ class RewardGuidance(Hook):
         following = self._weight(step.index + 1, step.run.num_steps)
         if self.through == "latents" or step.is_last or following == 0:
             return sample
-        self._leaf = sample.detach().requires_grad_()
+        self._leaf, self._grad_mode = sample.detach().requires_grad_(), torch.is_grad_enabled()
         torch.set_grad_enabled(True)
         return self._leaf
 
-    def _through_denoiser(self, step: Step) -> tuple[Tensor, Tensor]:
-        if self._leaf is None:
+    def _through_denoiser(
+        self, step: Step, gradient: Tensor, devices: Mapping[str, torch.device]
+    ) -> Tensor:
+        """From the gradient with respect to x0 that with respect to x, B videos at once."""
+        leaf, self._leaf = self._leaf, None
+        if leaf is None:
             raise ValueError(
                 f"step {step.index} is the first of its run, which cannot be guided through the "
                 "denoiser; raise start"
             )
+        if not step.model_output.requires_grad:
+            raise ValueError(
+                f"the denoiser's answer at step {step.index} has no gradient: something in it runs "
+                'under no_grad or detaches; use through="latents"'
+            )
         clean = step.clean()
-        result = self.gradient(step.run, clean, step.index, wrt=self._leaf)
-        torch.set_grad_enabled(False)
-        self._leaf = None
+        for name, device in devices.items():
+            model = getattr(self.pipe, name)
+            if model.device != device:  # decoding made an offloaded denoiser leave its device
+                bring_to_device(model)
+        (gradient,) = torch.autograd.grad(clean, leaf, gradient.to(clean))
+        torch.set_grad_enabled(self._grad_mode)
         step.model_output = step.model_output.detach()
-        return result
+        check_finite(gradient, step.index)
+        return gradient.to(clean.dtype)
 
     def _weight(self, index: int, num_steps: int) -> float:
         """The schedule's weight of a step, 0 where it is not guided."""
-        first, end = math.ceil(self.start * num_steps), math.ceil(self.stop * num_steps)
+        # Less what a product such as 0.07 * 100 is too large by.
+        first, end = (math.ceil(share * num_steps - 1e-9) for share in (self.start, self.stop))
         if self.scale == 0 or not first <= index < end:
             return 0.0
         rank = (index - first + 1) / (end - first)
@@ -173,20 +188,38 @@ class RewardGuidance(Hook):
         return ramps[self.schedule]
 
 
-def _prepared(pipe: Any) -> Any:
-    """Freeze the denoisers and let them recompute their blocks; returns what undoes it."""
+def _devices(pipe: Any) -> dict[str, torch.device]:
+    """Where the denoisers are."""
+    return {name: model.device for name, model in _models(pipe, DENOISERS).items()}
+
+
+def _models(pipe: Any, names: Sequence[str]) -> dict[str, Any]:
+    found = {name: getattr(pipe, name, None) for name in names}
+    return {name: model for name, model in found.items() if isinstance(model, nn.Module)}
+
+
+def _prepared(pipe: Any, through: Through) -> Any:
+    """Freeze what is differentiated, let denoisers recompute their blocks; returns what undoes it.
+
+    Raises:
+        ValueError: gradients through a denoiser whose weights are swapped by group offloading.
+    """
+    denoisers = _models(pipe, DENOISERS) if through == "denoiser" else {}
+    for name, model in denoisers.items():
+        if is_group_offloaded(model):
+            raise ValueError(
+                f"{name} is group-offloaded: its weights are elsewhere when gradients are "
+                'computed; use enable_model_cpu_offload, or through="latents"'
+            )
     undo = ExitStack()
-    for name in DENOISERS:
-        model = getattr(pipe, name, None)
-        if not isinstance(model, nn.Module):
-            continue
+    for model in (*denoisers.values(), *_models(pipe, ("vae",)).values()):
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.requires_grad_(False)
                 undo.callback(parameter.requires_grad_, True)
-        if getattr(model, "_supports_gradient_checkpointing", False):
-            recomputing: Any = model
-            if not recomputing.is_gradient_checkpointing:
-                recomputing.enable_gradient_checkpointing()
-                undo.callback(recomputing.disable_gradient_checkpointing)
+    for model in denoisers.values():
+        recomputes = getattr(model, "_supports_gradient_checkpointing", False)
+        if recomputes and not model.is_gradient_checkpointing:
+            model.enable_gradient_checkpointing()
+            undo.callback(model.disable_gradient_checkpointing)
     return undo.close

@@ -122,7 +122,10 @@ def _untokenize(
         raise ValueError(
             "packed latents do not tell their shape: pass height, width and num_frames in pixels"
         )
-    patch, patch_t = pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size
+    if hasattr(pipe, "transformer_spatial_patch_size"):
+        patch, patch_t = pipe.transformer_spatial_patch_size, pipe.transformer_temporal_patch_size
+    else:  # a modular pipeline
+        patch, patch_t = pipe.transformer.config.patch_size, pipe.transformer.config.patch_size_t
     grid = (
         ((frames - 1) // vae.temporal_compression_ratio + 1) // patch_t,
         height // vae.spatial_compression_ratio // patch,

@@ -25,18 +25,21 @@ class RewardGuider(BaseGuidance):
     ```
 
     A modular pipeline asks its guider for the prediction of each step; this one asks `guider`, and
-    leads what it says as `RewardGuidance` does on the latents. For pipelines whose denoising
-    blocks hold `latents` as `pipe.vae` decodes them (Wan, HunyuanVideo 1.5).
+    leads what it says as `RewardGuidance` does through the latents. For pipelines that show their
+    guider the latents (Wan, LTX); HunyuanVideo 1.5 does not. `with RewardGuidance(pipe, reward)`
+    works for all of them, knows the prompts by itself and leaves the components alone; a guider
+    is for workflows that are configured by components.
 
     Args:
         pipe: the modular pipeline; its `scheduler` and `vae` are read.
         reward: any differentiable reward.
         guider: what makes the prediction, such as `ClassifierFreeGuidance`.
         scale, start, stop, clip, schedule, weights, fps, window, seed: see `RewardGuidance`.
-        prompts: texts for the reward, one a video.
+        prompts: texts for the reward, one a video; the pipeline does not tell its guider.
 
     Attributes:
         history: a `Guided` for every guided step of the last run.
+        prompts: may be replaced between runs.
 
     Raises:
         ValueError: a setting out of its range.
@@ -68,7 +71,7 @@ class RewardGuider(BaseGuidance):
         super().__init__(start, stop)
         self.register_to_config(scale=scale, start=start, stop=stop, clip=clip, schedule=schedule)
         self.pipe, self.guider, self.prompts = pipe, guider, prompts
-        self._run = Run(pipe, {"prompt": prompts})
+        self._sizes: dict[str, Any] = {}
         self._latents: Tensor | None = None
 
     @property
@@ -78,11 +81,21 @@ class RewardGuider(BaseGuidance):
 
     def set_state(self, step: int, num_inference_steps: int, timestep: Any) -> None:
         """The pipeline is about to ask for a step's prediction."""
-        super().set_state(step, num_inference_steps, timestep)
-        self.guider.set_state(step, num_inference_steps, timestep)
-        if step == 0:
+        if self._step is None or step <= self._step:  # Wan 2.2's second guider never sees step 0
             self.guidance.history = []
             self.guidance.gradient.reset()
+        super().set_state(step, num_inference_steps, timestep)
+        self.guider.set_state(step, num_inference_steps, timestep)
+
+    def enable(self) -> None:
+        """Guide, and let the guider within guide."""
+        super().enable()
+        self.guider.enable()
+
+    def disable(self) -> None:
+        """Neither lead nor guide: the conditional prediction alone."""
+        super().disable()
+        self.guider.disable()
 
     def prepare_models(self, denoiser: torch.nn.Module) -> None:
         """As the guider within does."""
@@ -107,21 +120,26 @@ class RewardGuider(BaseGuidance):
     def prepare_inputs_from_block_state(self, data: Any, input_fields: Any) -> Any:
         """As the guider within does; the latents are kept for the prediction."""
         self._latents = data.latents
+        self._sizes = {
+            name: getattr(data, name, None) for name in ("height", "width", "num_frames")
+        }
         return self.guider.prepare_inputs_from_block_state(data, input_fields)
 
     def __call__(self, data: list[Any]) -> GuiderOutput:
         """The guider's prediction, led towards a higher reward in guided steps."""
         output = self.guider(data)
+        if not self._enabled:
+            return output
         assert self._latents is not None
-        scheduler, steps = self.pipe.scheduler, int(self._num_inference_steps)
-        self._run.first, self._run.num_steps = 0, steps
+        run = Run(self.pipe, {"prompt": self.prompts, **self._sizes})
+        run.first, run.num_steps = 0, int(self._num_inference_steps)
         step = Step(
-            run=self._run,
+            run=run,
             index=int(self._step),
             timestep=self._timestep,
             sample=self._latents,
             model_output=output[0],
-            formula=step_formula(scheduler, self._timestep),
+            formula=step_formula(self.pipe.scheduler, self._timestep),
         )
         self.guidance.before_step(step)
         return GuiderOutput(

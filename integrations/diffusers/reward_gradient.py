@@ -60,12 +60,10 @@ class RewardGradient:
         """Begin to draw windows anew."""
         self._generator.manual_seed(self.seed)
 
-    def __call__(
-        self, run: Run, clean: Tensor, step: int, *, wrt: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Rewards (B,), and their gradient with respect to `clean`, or to `wrt` that it comes from.
+    def __call__(self, run: Run, clean: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Rewards (B,) and their gradient with respect to `clean`, float32 or wider.
 
-        A video's gradient is its own: that of the sum over the batch.
+        One video after another, so that the graph of one is all that is held.
 
         Raises:
             ValueError: the reward has no gradient, or one that is not finite.
@@ -74,36 +72,41 @@ class RewardGradient:
         window = None
         if self.window is not None:
             window = run.window(clean, self.window, self._generator)
-        with torch.enable_grad():
-            if wrt is None:
-                clean = clean.detach().requires_grad_()
-            totals = []
-            for row, prompt in enumerate(prompts):
-                frames = run.decode(clean[row : row + 1], window=window)
-                scores = scores_of(
-                    self.reward,
-                    within_range(frames),
-                    [prompt],
-                    fps=self.fps,
-                    weights=self.weights,
-                )
-                totals.append(scores.total)
-            total = torch.cat(totals)
-            if not total.requires_grad:
+        rewards, gradients = [], []
+        for row, prompt in enumerate(prompts):
+            with torch.enable_grad():
+                one = clean[row : row + 1].detach().requires_grad_()
+                frames = within_range(run.decode(one, window=window))
+                total = scores_of(
+                    self.reward, frames, [prompt], fps=self.fps, weights=self.weights
+                ).total
+            gradient = None
+            if total.requires_grad:
+                (gradient,) = torch.autograd.grad(total, one, allow_unused=True)
+            if gradient is None:
                 raise ValueError(
                     "the reward has no gradient with respect to the frames; guidance needs a "
                     "differentiable one, best_of_n and steer do not"
                 )
-            inputs = clean if wrt is None else wrt
-            (gradient,) = torch.autograd.grad(total.sum(), inputs)
-        bad = (~torch.isfinite(gradient)).flatten(1).any(dim=1).nonzero().flatten().tolist()
-        if bad:
-            raise ValueError(
-                f"the reward's gradient is not finite at step {step} for videos {bad}; guide later "
-                "steps, or decode and score in float32"
-            )
-        wide = torch.promote_types(gradient.dtype, torch.float32)
-        return total.detach(), gradient.to(wide)
+            rewards.append(total.detach())
+            gradients.append(gradient)
+        gradient = torch.cat(gradients)
+        check_finite(gradient, step)
+        return torch.cat(rewards), gradient
+
+
+def check_finite(gradient: Tensor, step: int) -> None:
+    """Raise unless the gradient of every video is finite.
+
+    Raises:
+        ValueError: one is not.
+    """
+    bad = (~torch.isfinite(gradient)).flatten(1).any(dim=1).nonzero().flatten().tolist()
+    if bad:
+        raise ValueError(
+            f"the reward's gradient is not finite at step {step} for videos {bad}; guide later "
+            "steps, or decode and score in float32"
+        )
 
 
 def clipped_change(

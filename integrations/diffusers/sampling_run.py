@@ -168,7 +168,9 @@ def hooked(pipe: Any, hook: Hook, *, run: Run | None = None) -> Iterator[None]:
             return pipe_class.__call__(self, *args, **kwargs)
         bound = inspect.signature(pipe_class.__call__).bind(self, *args, **kwargs)
         bound.apply_defaults()
-        run = Run(pipe, {key: value for key, value in bound.arguments.items() if key != "self"})
+        arguments = {key: value for key, value in bound.arguments.items() if key != "self"}
+        arguments.update(arguments.pop("kwargs", {}))  # where modular pipelines take most of theirs
+        run = Run(pipe, arguments)
         runs.append(run)
         try:
             hook.on_start(run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -239,6 +241,51 @@ def test_errors_restore_everything(tiny: Build, through: str, error: BaseExcepti
     assert all(p.requires_grad for p in made.pipe.transformer.parameters())
     assert torch.is_grad_enabled()
     assert torch.equal(call(made), plain)
+
+
+def test_a_batch_is_differentiated_one_video_after_another(tiny: Build) -> None:
+    """What is held of a video is gone when the next one is scored."""
+    made = tiny("wan")
+    seen: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+
+    def watched(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
+        gc.collect()
+        alive.append(sum(one() is not None for one in seen))
+        seen.append(weakref.ref(frames))
+        return warmth(frames, prompts)
+
+    generators = [torch.Generator().manual_seed(seed) for seed in range(3)]
+    with RewardGuidance(made.pipe, watched, start=0.75):
+        call(made, prompt=["a cat"] * 3, generator=generators)
+    assert len(alive) == 3 and max(alive[1:]) <= 1  # the one before, until it is replaced
+
+
+def test_shares_that_floats_make_too_large_are_whole_steps(tiny: Build) -> None:
+    guide = RewardGuidance(tiny("wan").pipe, warmth, start=0.07)
+    assert 0.07 * 100 > 7 and guide._weight(7, 100) > 0 and guide._weight(6, 100) == 0
+
+
+def test_what_is_differentiated_is_frozen_meanwhile(tiny: Build) -> None:
+    made = tiny("wan")
+    with RewardGuidance(made.pipe, warmth, through="denoiser"):
+        for model in (made.pipe.vae, made.pipe.transformer):
+            assert not any(p.requires_grad for p in model.parameters())
+    for model in (made.pipe.vae, made.pipe.transformer):
+        assert all(p.requires_grad for p in model.parameters())
+
+
+def test_a_group_offloaded_denoiser_is_refused(tiny: Build) -> None:
+    made = tiny("wan")
+    cpu = torch.device("cpu")
+    made.pipe.transformer.enable_group_offload(
+        onload_device=cpu, offload_device=cpu, offload_type="block_level", num_blocks_per_group=1
+    )
+    with (
+        pytest.raises(ValueError, match="transformer is group-offloaded: its weights are"),
+        RewardGuidance(made.pipe, warmth, through="denoiser"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("through", ["latents", "denoiser"])

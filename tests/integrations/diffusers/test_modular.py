@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 from diffusers import ClassifierFreeGuidance, ModularPipeline
+from diffusers.modular_pipelines.ltx.modular_blocks_ltx import LTXBlocks
+from diffusers.modular_pipelines.modular_pipeline import BlockState
 from diffusers.modular_pipelines.wan.modular_blocks_wan import WanBlocks
 from torch import Tensor
 
@@ -21,8 +23,8 @@ def warmth(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
     return (frames[:, :, 0] - frames[:, :, 2]).mean(dim=(1, 2, 3))
 
 
-def modular(made: Any, guider: Any) -> ModularPipeline:
-    pipe = WanBlocks().init_pipeline()
+def modular(made: Any, guider: Any, blocks: Any = WanBlocks) -> ModularPipeline:
+    pipe = blocks().init_pipeline()
     names = ("transformer", "vae", "text_encoder", "tokenizer", "scheduler")
     pipe.update_components(**{name: getattr(made.pipe, name) for name in names}, guider=guider)
     pipe.set_progress_bar_config(disable=True)
@@ -62,3 +64,31 @@ def test_without_latents_it_says_what_to_do(tiny: Build) -> None:
     guider = RewardGuider(made.pipe, warmth, ClassifierFreeGuidance(guidance_scale=SCALE))
     with pytest.raises(ValueError, match="gives its guider no latents; open RewardGuidance"):
         guider.prepare_inputs({})
+
+
+def test_packed_latents_of_ltx(tiny: Build) -> None:
+    made = tiny("ltx")
+    inner = ClassifierFreeGuidance(guidance_scale=SCALE)
+    pipe = modular(made, inner, LTXBlocks)
+    plain = call(pipe, made)
+    guider = RewardGuider(pipe, warmth, inner, scale=20.0, start=0.5, prompts=["a cat"])
+    pipe.update_components(guider=guider)
+    assert float(warmth(call(pipe, made), None) - warmth(plain, None)) > 0
+    assert [entry.step for entry in guider.history] == [2, 3]
+    call(pipe, made)
+    assert [entry.step for entry in guider.history] == [2, 3]  # of the last run alone
+
+
+def test_a_guider_that_is_off_neither_leads_nor_guides(tiny: Build) -> None:
+    """By hand: diffusers' own blocks fail where a guider has one condition."""
+    inner = ClassifierFreeGuidance(guidance_scale=SCALE)
+    guider = RewardGuider(tiny("wan").pipe, warmth, inner, start=0.5)
+    guider.set_state(3, 4, torch.tensor(100.0))
+    assert guider.num_conditions == 2
+    guider.disable()
+    assert guider.num_conditions == 1
+    answer = torch.randn(1, 16, 3, 4, 6, generator=torch.Generator().manual_seed(0))
+    state = BlockState(noise_pred=answer, __guidance_identifier__="pred_cond")
+    assert torch.equal(guider([state]).pred, answer) and guider.history == []
+    guider.enable()
+    assert guider.num_conditions == 2
