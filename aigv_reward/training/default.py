@@ -26,7 +26,7 @@ from aigv_reward.training.warm_up import VIEWS
 POOL_CLIPS = 1200
 LADDERS, HELD_OUT_LADDERS = 2400, 90
 MOTION = ("--steps", "500", "--lr", "1e-3")
-SEMANTIC = ("--steps", "600", "--batch", "8", "--lr", "1e-3")
+SEMANTIC = ("--steps", "760", "--batch", "8", "--lr", "1e-3")
 TECHNICAL = ("--steps", "800", "--lr", "4e-4", "--head-scale", "5", "--batch", "6")
 LAST = ("--steps", "600", "--batch", "10", "--report-every", "100000")
 
