@@ -34,7 +34,9 @@ def configured_reward(
     for name in options:
         if name not in _OPTIONS:
             raise ValueError(f"unknown option {name!r}; choose from fps, {', '.join(_OPTIONS)}")
-    given: Any = options.get("weights")
+    given = options.get("weights")
+    if given is not None and not isinstance(given, Mapping):
+        raise ValueError(f"weights is {given!r}; write {{dimension: weight}}")
     weights = None if given is None else {str(k): float(v) for k, v in given.items()}
     named = options.get("reward")
     if named is None:

@@ -33,6 +33,7 @@ def test_import_costs_under_a_second_more_than_torch() -> None:
         ("aigv_reward.dimensions", LAZY | {"torch"}),
         ("aigv_reward.cli", {"diffusers", "ray", "trl"}),
         ("aigv_reward.integrations.diffusers", LAZY),
+        ("aigv_reward.integrations.frameworks", LAZY | {"torchmetrics"}),
     ],
 )
 def test_import_loads_none_of_the_heavy_libraries(module: str, absent: set[str]) -> None:

@@ -77,7 +77,7 @@ def test_weights_are_of_overall(toy: Any, paths: list[str], prompts: list[str]) 
 def test_failures_raise(
     toy: Any, plain: Any, lite: VideoReward, calibrated: VideoReward, paths: list[str]
 ) -> None:
-    with pytest.raises(ValueError, match=r"use_norm=True but .* from_pretrained\(calibrated=True"):
+    with pytest.raises(ValueError, match=r"use_norm=True but .*from_pretrained\(calibrated=True"):
         DanceGRPOInferencer(lite).reward(paths[:1], ["a cat"], use_norm=True)
     with pytest.raises(ValueError, match=r"use_norm=False but .* calibrated=True; build it"):
         DanceGRPOInferencer(calibrated).reward(paths[:1], ["a cat"], use_norm=False)

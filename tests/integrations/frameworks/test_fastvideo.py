@@ -33,7 +33,11 @@ def build_multi_reward_scorer(
     return score
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    ("reward", "dtype"),
+    [("toy", torch.float32), ("lite", torch.float32), ("lite", torch.bfloat16)],
+    indirect=["reward"],
+)
 def test_videos(
     reward: Any, frames: Tensor, prompts: list[str], expected: BatchScores, dtype: torch.dtype
 ) -> None:
@@ -48,9 +52,9 @@ def test_videos(
     torch.testing.assert_close(dict(scorer.scores), expected.values, **close)
 
 
-def test_scores_carry_no_graph(reward: Any, frames: Tensor, prompts: list[str]) -> None:
+def test_scores_carry_no_graph(toy: Any, frames: Tensor, prompts: list[str]) -> None:
     media = frames.transpose(1, 2).clone().requires_grad_()
-    assert not FastVideoScorer(reward, fps=16)(media, prompts).requires_grad
+    assert not FastVideoScorer(toy, fps=16)(media, prompts).requires_grad
 
 
 def test_failures_raise(toy: Any, broken: Any, frames: Tensor, prompts: list[str]) -> None:

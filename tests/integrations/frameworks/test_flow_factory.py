@@ -45,7 +45,9 @@ def samples_of(frames: Any, prompts: list[str]) -> list[SimpleNamespace]:
     ]
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 16])
+@pytest.mark.parametrize(
+    ("reward", "batch_size"), [("toy", 1), ("toy", 16), ("lite", 2)], indirect=["reward"]
+)
 def test_samples(
     flow_factory: Any,
     reward: Any,
@@ -116,7 +118,7 @@ def test_failures_raise(flow_factory: Any, named: str, frames: Tensor, prompts: 
         load()(prompt=prompts, image=list(frames[:, 0]))
     with pytest.raises(ValueError, match="expected layout 'tchw'"):
         load()(prompt=prompts, video=[video.transpose(0, 1) for video in frames])
-    with pytest.raises(ValueError, match="spans -1..1; expected finite values in 0..1"):
+    with pytest.raises(ValueError, match=r"spans -1..1; expected finite values in 0..1"):
         load()(prompt=prompts, video=list(frames * 2 - 1))
     with pytest.raises(ValueError, match="prompts is 1 entries for 2 videos"):
         load()(prompt=prompts[:1], video=list(frames))
@@ -163,7 +165,8 @@ def test_the_readme_of_the_remote_reward(
     sys.modules.pop("my_rewards")
     assert "video" in model.required_fields
     model.post = lambda body: json.dumps(host["compute"](json.loads(body)))
-    found = model(prompt=prompts, video=list(frames), metadata=["{}", "{}"]).rewards
+    processor = flow_factory.RewardProcessor({"video_quality": model})
+    found = processor.compute(samples_of(frames, prompts))["video_quality"]
     with torch.no_grad():
         # the client cuts levels down to whole numbers
         sent = (frames * 255).to(torch.uint8).float() / 255

@@ -53,7 +53,6 @@ def test_what_a_name_needs_is_named(name: str, absent: str, message: str) -> Non
     ran = python(
         f"import sys; sys.modules[{absent!r}] = None\n"
         "import aigv_reward.integrations.frameworks as frameworks\n"
-        "frameworks.VerlOmniScore\n"
         f"frameworks.{name}"
     )
     assert ran.returncode == 1

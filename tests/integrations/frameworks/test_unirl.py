@@ -64,12 +64,11 @@ def test_the_loss_reaches_the_decoder(
     torch.testing.assert_close(dict(backend.scores), expected.values, rtol=1e-5, atol=1e-5)
     (-scores.float().mean()).backward()
 
-    wanted = frames.clone().requires_grad_()
-    value = reward(wanted, prompts, fps=16.0)
+    alone = decoded.detach().requires_grad_()
+    value = reward((alone.transpose(1, 2) + 1) / 2, prompts, fps=16.0)
     (-(value["overall"] if isinstance(value, dict) else value).mean()).backward()
-    assert decoded.grad is not None and wanted.grad is not None
-    # half of it: the range is twice as wide
-    torch.testing.assert_close(decoded.grad, wanted.grad.transpose(1, 2) / 2, rtol=1e-3, atol=1e-7)
+    assert decoded.grad is not None and decoded.grad.abs().sum() > 0
+    torch.testing.assert_close(decoded.grad, alone.grad, rtol=1e-4, atol=1e-8)
 
 
 def test_overshoot_is_clamped_with_its_gradient(named: str, frames: Tensor) -> None:
@@ -107,7 +106,7 @@ def test_failures_raise(named: str, frames: Tensor, prompts: list[str]) -> None:
         backend(media[:, :, 0], prompts)
     with pytest.raises(ValueError, match=r"the video is torch.uint8; expected float in \[-1.0, 1"):
         backend(media.byte(), prompts)
-    with pytest.raises(ValueError, match="expected finite values in -1..1"):
+    with pytest.raises(ValueError, match=r"expected finite values in -1..1"):
         backend(media * 255, prompts)
     with pytest.raises(ValueError, match="'reward' is not finite for video 1"):
         UniRLReward("cpu", fps=16, reward="my_rewards:broken")(media, prompts)

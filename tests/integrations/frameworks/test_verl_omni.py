@@ -69,7 +69,7 @@ def test_weights_choose_the_score(toy: Any, frames: Tensor, prompts: list[str]) 
 def test_failures_raise(toy: Any, broken: Any, frames: Tensor, prompts: list[str]) -> None:
     with pytest.raises(ValueError, match="'reward' is not finite for video 0"):
         score_all(VerlOmniScore(broken, fps=16), frames, prompts)
-    with pytest.raises(ValueError, match="the video is torch.float32; expected uint8"):
+    with pytest.raises(ValueError, match=r"the video is torch.float32; expected uint8"):
         VerlOmniScore(toy, fps=16)("prompts", frames[0], "a cat")
     with pytest.raises(ValueError, match=r"expected layout 'tchw'"):
         VerlOmniScore(toy, fps=16)("prompts", frames.byte(), "a cat")

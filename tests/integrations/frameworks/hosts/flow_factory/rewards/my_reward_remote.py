@@ -25,6 +25,7 @@ def png(frame: torch.Tensor) -> str:
 class RemotePointwiseRewardModel(PointwiseRewardModel):
     required_fields = ("prompt", "image")
 
+    use_tensor_inputs = True  # spares the processor of this folder its PIL images
     post: Callable[[str], str]  # the body of POST /compute to that of its answer
 
     def __call__(
