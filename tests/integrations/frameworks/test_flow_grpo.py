@@ -87,6 +87,12 @@ def test_dimensions_are_the_second_value(
     torch.testing.assert_close(extras, expected.values, rtol=1e-5, atol=1e-5)
 
 
+def test_scores_go_to_the_device(toy: Any, frames: Tensor, prompts: list[str]) -> None:
+    """The one device besides the processor that every computer has: it holds no data."""
+    scores, extras = FlowGRPOScore(toy, "meta", fps=16, layout="btchw")(frames, prompts, {})
+    assert {one.device.type for one in (scores, *extras.values())} == {"meta"}
+
+
 def test_images_are_videos_of_one_frame(toy: Any, frames: Tensor, prompts: list[str]) -> None:
     images = frames[:, 0]
     expected = scores_of(toy, images[:, None], prompts, fps=16.0).total

@@ -55,6 +55,12 @@ def test_dimensions_are_the_second_value(
     torch.testing.assert_close(extras, expected.values, rtol=1e-5, atol=1e-5)
 
 
+def test_scores_go_to_the_device(toy: Any, frames: Tensor, prompts: list[str]) -> None:
+    """GenRL stacks the scores of all its rewards; "meta" stands for its accelerator."""
+    scores, extras = GenRLScore(toy, "meta", fps=16)(frames, prompts, {})
+    assert {one.device.type for one in (scores["avg"], *extras.values())} == {"meta"}
+
+
 def test_failures_raise(toy: Any, broken: Any, frames: Tensor, prompts: list[str]) -> None:
     with pytest.raises(ValueError, match="'reward' is not finite for video 1"):
         GenRLScore(broken, "cpu", fps=16)(frames, prompts)
