@@ -4,8 +4,8 @@
     python examples/rewrite_prompts.py --out rewriter --steps 200 --prompts prompts.txt \
         --language-model Qwen/Qwen3-0.6B --model Wan-AI/Wan2.1-T2V-1.3B-Diffusers
 
-Without models it takes tiny ones of random weights, which run on a CPU in a minute or two: the language
-model knows a few words, and learns which of them the generator does best with.
+Without models it takes tiny ones of random weights, which run on a CPU in a minute or two: the
+language model knows a few words, and learns which of them the generator does best with.
 """
 
 import argparse
