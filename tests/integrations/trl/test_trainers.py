@@ -15,6 +15,7 @@ import torch
 from datasets import Dataset
 from tokenizers import Tokenizer, models, pre_tokenizers
 from torch import Tensor
+from torch.nn.functional import interpolate
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import (
     DPOConfig,
@@ -28,7 +29,9 @@ from trl import (
 )
 from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
 
-from aigv_reward import FilterRules, VideoReward
+from aigv_reward import FilterRules, VideoReward, read_video
+from aigv_reward.distortions import encode_mp4
+from aigv_reward.integrations.finetune import VideoDPOConfig, VideoDPOTrainer
 from aigv_reward.integrations.trl import (
     AsyncVideoPromptReward,
     QualityColumnReward,
@@ -280,6 +283,26 @@ def test_kto_reads_labels_by_threshold(wan: Any, tmp_path: Path) -> None:
     )  # fmt: skip
     trainer.train()
     assert all(torch.isfinite(torch.tensor(history(trainer, "loss"))))
+
+
+def test_video_dpo_reads_pairs_of_paths(tiny: Callable[[str], Any], tmp_path: Path) -> None:
+    rows = []
+    for clip in CLIPS:
+        frames = interpolate(read_video(clip).frames[:9].float(), size=(32, 48), mode="area")
+        path = tmp_path / clip.name
+        encode_mp4(path, frames.round().to(torch.uint8), 16.0)
+        rows.append({"prompt": clip.stem.split("_")[0], "video": path})
+    pairs = preference_dataset(rows, VideoReward.from_pretrained(), strategy="all")
+    assert len(pairs) == 9
+    made = tiny("wan")
+    args = arguments(
+        VideoDPOConfig, tmp_path, per_device_train_batch_size=2, lora_rank=2,
+        generation_kwargs=dict(made.kwargs),
+    )  # fmt: skip
+    trainer = VideoDPOTrainer(made.pipe, None, args, pairs)
+    trainer.train()
+    trainer.close()
+    assert history(trainer, "loss")[0] == pytest.approx(0.6931, abs=1e-3)
 
 
 def test_the_command_line_finds_the_bundled_reward(tmp_path: Path) -> None:
