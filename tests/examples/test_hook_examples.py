@@ -15,6 +15,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
     "name, options, printed, files",
     [
         ("best_of_n", ["--n", "3"], "best", {"candidates.png", "best.mp4"}),
+        (
+            "filter_generation",
+            ["--candidates", "1", "--minimum", "overall=0"],
+            "1 of 1 kept",
+            {"seed_0.mp4"},
+        ),
         ("steer_generation", ["--particles", "2"], "steered  mean", {"steered.mp4"}),
         ("guide_generation", ["--start", "0.8"], "dimension", {"plain.mp4", "guided.mp4"}),
     ],
