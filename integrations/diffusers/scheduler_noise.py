@@ -21,13 +21,14 @@ def drawn_by(scheduler: Any, generators: Sequence[torch.Generator | None]) -> It
     from torch's global one. TextToVideoSD hands one generator a video to a step of one row a frame.
 
     Args:
-        scheduler: of the pipeline; one whose step takes no generator stays as it is.
+        scheduler: of the pipeline, or None where it has none; one whose step takes no generator
+            stays as it is.
         generators: one a video, read at each step; the rows of a step are theirs in equal parts.
             Empty: the step gets what it was called with.
     """
     base = type(scheduler)
-    signature = inspect.signature(base.step)
-    if "generator" not in signature.parameters:
+    signature = None if scheduler is None else inspect.signature(base.step)
+    if signature is None or "generator" not in signature.parameters:
         yield
         return
 

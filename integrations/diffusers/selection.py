@@ -22,6 +22,7 @@ from aigv_reward.integrations.diffusers.candidate_inputs import (
 from aigv_reward.integrations.diffusers.contact_sheet import Thumbnails, contact_sheet_of
 from aigv_reward.integrations.diffusers.ranked import Ranked
 from aigv_reward.integrations.diffusers.sampling_run import tidy
+from aigv_reward.integrations.diffusers.scheduler_noise import drawn_by
 from aigv_reward.integrations.rewards import BatchScores, scores_of
 
 
@@ -45,7 +46,9 @@ def best_of_n(
     Candidate i is what `pipe(prompt, generator=torch.Generator().manual_seed(seed + i), ...)`
     gives alone: batches use lists of prompts and one CPU generator a candidate. A batch changes
     the order of floating point sums, so that its pixels differ from those by about 1e-5 in
-    float32, and by more in half precision; `batch_size=1` is exact.
+    float32, and by more in half precision; `batch_size=1` is exact. A scheduler with noise of its
+    own draws it from the candidate's generator, where most flow pipelines would let it draw from
+    torch's global one.
 
     Each candidate is scored alone and dropped unless it is among the `keep` best so far: memory
     does not grow with n. The pipeline is called as it stands, with its offloading, its own
@@ -171,7 +174,8 @@ def _generate(
     """(B, T, 3, H, W), or None where a filter interrupted the run."""
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
     called = batch_arguments(pipe, prompt, arguments, len(seeds))
-    output = pipe(**called, generator=generators)
+    with drawn_by(getattr(pipe, "scheduler", None), generators):
+        output = pipe(**called, generator=generators)
     if output is None or getattr(pipe, "interrupt", False):
         return None
     return checked_frames(output.frames, len(seeds))

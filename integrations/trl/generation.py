@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from aigv_reward.integrations.diffusers.scheduler_noise import drawn_by
+
 # What the generation decides itself, whatever a data set's columns are called.
 _OURS = frozenset(
     "prompt seed generator latents output_type return_dict num_videos_per_prompt "
@@ -102,7 +104,8 @@ def _of_pipeline(
         if isinstance(value, str) and name.startswith("negative_prompt"):
             made[name] = [value] * len(prompts)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-    out = pipe(prompt=list(prompts), generator=generators, output_type="pt", **made)
+    with drawn_by(pipe.scheduler, generators):
+        out = pipe(prompt=list(prompts), generator=generators, output_type="pt", **made)
     if out.frames is None:
         raise ValueError("the pipeline was interrupted, so that there is no video to score")
     return out.frames

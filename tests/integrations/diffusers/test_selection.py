@@ -428,3 +428,22 @@ def test_the_best_of_four_beats_plain_sampling_by_the_bundled_reward(tiny: Build
     best = reward.score(ranked.frames, ["a cat"])
     for name, column in ranked.scores.items():
         torch.testing.assert_close(best[name][0], column[ranked.order[0]], rtol=0, atol=1e-5)
+
+
+def test_noise_of_the_scheduler_comes_from_the_candidate(tiny: Callable[[str], Any]) -> None:
+    """Wan steps without a generator: a stochastic scheduler would draw from torch's own."""
+    made = tiny("wan")
+    made.pipe.scheduler = type(made.pipe.scheduler).from_config(
+        made.pipe.scheduler.config, stochastic_sampling=True
+    )
+    sizes = dict(made.kwargs) | {"progress": False, "keep": 2}
+
+    def reward(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
+        return frames.mean(dim=(1, 2, 3, 4))
+
+    first = best_of_n(made.pipe, reward, "a cat", n=2, seed=3, **sizes)
+    torch.rand(7)  # torch's generator is somewhere else now
+    again = best_of_n(made.pipe, reward, "a cat", n=2, seed=3, **sizes)
+    together = best_of_n(made.pipe, reward, "a cat", n=2, seed=3, batch_size=2, **sizes)
+    assert torch.equal(first.frames, again.frames)
+    torch.testing.assert_close(together.frames, first.frames, rtol=0, atol=1e-5)
