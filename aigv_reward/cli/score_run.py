@@ -107,8 +107,9 @@ def corpus_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        hint = f'install {error.name}: pip install "aigv-reward[corpus]"'
-        raise CommandError(f"runs need {error.name}; {hint}") from error
+        raise CommandError(
+            f'runs need {error.name}, which is not installed: pip install "aigv-reward[corpus]"'
+        ) from error
     except (ValueError, RuntimeError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:

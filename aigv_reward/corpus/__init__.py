@@ -6,14 +6,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aigv_reward.corpus.corpus_rules import CorpusRules, TopK
     from aigv_reward.corpus.corpus_run import score_corpus
+    from aigv_reward.corpus.filtering import filter_run
+    from aigv_reward.corpus.quality_filter import QualityFilter
     from aigv_reward.corpus.run_folder import Run, Summary
 
-__all__ = ["Run", "Summary", "score_corpus"]
+__all__ = [
+    "CorpusRules",
+    "QualityFilter",
+    "Run",
+    "Summary",
+    "TopK",
+    "filter_run",
+    "score_corpus",
+]
 
 _HOME = {
+    "CorpusRules": "aigv_reward.corpus.corpus_rules",
+    "QualityFilter": "aigv_reward.corpus.quality_filter",
     "Run": "aigv_reward.corpus.run_folder",
     "Summary": "aigv_reward.corpus.run_folder",
+    "TopK": "aigv_reward.corpus.corpus_rules",
+    "filter_run": "aigv_reward.corpus.filtering",
     "score_corpus": "aigv_reward.corpus.corpus_run",
 }
 

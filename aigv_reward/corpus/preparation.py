@@ -52,6 +52,7 @@ def settings_for(
             "sha256": files_sha256(folder),
             "score_version": config.score_version,
             "trained": list(config.trained),
+            "calibration": config.calibration,
         },
         "views": config.view_sampling.to_dict(),
         "prompts_read": reads,
