@@ -19,6 +19,7 @@ from aigv_reward.cli.errors import CommandGroup
 from aigv_reward.cli.evaluate import evaluate
 from aigv_reward.cli.filter import filter_command
 from aigv_reward.cli.rank import rank
+from aigv_reward.cli.report import report
 from aigv_reward.cli.score import score
 from aigv_reward.cli.train import train
 
@@ -37,6 +38,7 @@ app.command()(score)
 app.command()(rank)
 app.command("filter")(filter_command)
 app.command("best-of")(best_of)
+app.command()(report)
 app.command()(evaluate)
 app.command()(audit)
 app.command()(train)
