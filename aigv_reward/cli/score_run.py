@@ -18,8 +18,8 @@ from aigv_reward.cli.scoring import conclude
 from aigv_reward.dimensions import Dimension
 
 if TYPE_CHECKING:
-    from aigv_reward.corpus.corpus_run import Progress
     from aigv_reward.corpus.run_folder import Run
+    from aigv_reward.corpus.shard_feed import Progress
 
 NAMED = 10
 """Failed videos that are named on stderr."""

@@ -3,41 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from aigv_reward.corpus.claims import Claims
-from aigv_reward.corpus.inputs import Corpus, find_corpus
+from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.plan import FORMAT, shard_size_for, versions
-from aigv_reward.corpus.pool import Pool
-from aigv_reward.corpus.rows import Measured
-from aigv_reward.corpus.run_folder import CLAIMS_FILE, Run, create_run
-from aigv_reward.corpus.worker import Settings, Unit
+from aigv_reward.corpus.run_folder import Run, create_run
+from aigv_reward.corpus.shard_feed import Progress, score_missing
 from aigv_reward.dimensions import Dimension
-
-OTHERS_POLL = 0.5  # seconds between looks at shards that another process works on
-PROGRESS_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        done: videos that have a row, or will have one when their shard is complete.
-        total: videos of the run, or of the part that was asked for.
-        failed: those scored now that have no scores.
-        rate: videos a second since the first row; 0 before there are two.
-        remaining: seconds that are left at that rate; None where the rate is 0.
-    """
-
-    done: int
-    total: int
-    failed: int
-    rate: float
-    remaining: float | None
 
 
 def score_corpus(
@@ -112,99 +85,6 @@ def score_corpus(
     ahead = 0 if settings.device == "cpu" or corpus.dataset is not None else 2
     score_missing(run, corpus, places, part, item_timeout, ahead=ahead, progress=progress)
     return run
-
-
-def score_missing(
-    run: Run,
-    corpus: Corpus,
-    workers: Sequence[Settings],
-    part: tuple[int, int],
-    item_timeout: float,
-    *,
-    ahead: int = 0,
-    progress: Callable[[Progress], None] | None = None,
-) -> None:
-    """Score the shards of a part that no file is there for, until all are."""
-    with Claims(run.folder / CLAIMS_FILE) as claims:
-        while missing := run.missing(part):
-            feed = _Feed(run, corpus, claims, missing, part, progress)
-            Pool(workers, item_timeout=item_timeout, ahead=ahead).run(
-                feed.units(), feed.done, feed.tick
-            )
-            if not feed.claimed:
-                time.sleep(OTHERS_POLL)
-
-
-class _Feed:
-    """Cuts shards into units for the pool, and writes those that are complete."""
-
-    def __init__(
-        self,
-        run: Run,
-        corpus: Corpus,
-        claims: Claims,
-        missing: Sequence[int],
-        part: tuple[int, int],
-        progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.run, self.corpus, self.claims, self.missing = run, corpus, claims, missing
-        self.claimed = 0
-        self._progress = progress
-        self._total = sum(run.rows_of(shard) for shard in run.shards(part))
-        self._before = self._total - sum(run.rows_of(shard) for shard in missing)
-        self._open: dict[int, dict[int, Measured]] = {}
-        self._done = self._failed = 0
-        self._begun: float | None = None
-        self._told = 0.0
-
-    def units(self) -> Iterator[Unit]:
-        size = int(self.run.plan["batch_size"])
-        for shard in self.missing:
-            if not self.claims.take(shard):
-                continue
-            if self.run.shard_path(shard).exists():  # another process has just written it
-                self.claims.give(shard)
-                continue
-            self.claimed += 1
-            self._open[shard] = {}
-            items = self.run.items_of(shard)
-            for start in range(0, len(items), size):
-                yield self._unit(items[start : start + size])
-
-    def done(self, rows: Mapping[int, Measured]) -> None:
-        if self._begun is None:
-            self._begun = time.monotonic()
-        for ordinal, measured in rows.items():
-            shard = ordinal // int(self.run.plan["shard_size"])
-            kept = self._open[shard]
-            kept[ordinal] = measured
-            self._done += 1
-            self._failed += measured["status"] != "ok"
-            if len(kept) == self.run.rows_of(shard):
-                self.run.commit(shard, self._open.pop(shard))
-                self.claims.give(shard)
-
-    def tick(self) -> None:
-        now, finished = time.monotonic(), self._done and not self._open
-        if self._progress is None or (now < self._told + PROGRESS_SECONDS and not finished):
-            return
-        self._told = now
-        # From the first row on, so that loading models does not count.
-        passed = now - self._begun if self._begun is not None else 0.0
-        rate = (self._done - 1) / passed if passed and self._done > 1 else 0.0
-        done = self._before + self._done
-        left = (self._total - done) / rate if rate else None
-        self._progress(Progress(done, self._total, self._failed, rate, left))
-
-    def _unit(self, items: Sequence[tuple[int, Any]]) -> Unit:
-        data = {
-            place: content
-            for place, (_, item) in enumerate(items)
-            if item.kind == "dataset"
-            and (content := self.corpus.dataset[item.offset][self.corpus.column].get("bytes"))
-        }
-        ordinals, videos = zip(*items, strict=True)
-        return Unit(ordinals, tuple(replace(item, extra="{}") for item in videos), data)
 
 
 def _check(

@@ -9,16 +9,18 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from light_scorer import light_run
+from light_scorer import LightSettings, light_run
 
 from aigv_reward.corpus import Run
+from aigv_reward.corpus.item import Item
 from aigv_reward.corpus.rows import SCHEMA
+from aigv_reward.corpus.run_folder import create_run
+from aigv_reward.corpus.shard_feed import score_shard
 
 Texts = Callable[..., Path]
 SCRIPT = Path(__file__).with_name("light_scorer.py")
@@ -191,10 +193,20 @@ def test_rows_have_the_columns_that_are_promised(texts: Texts, tmp_path: Path) -
     assert json.loads((run.folder / "plan.json").read_text())["input"]["total"] == 2
 
 
-def test_a_scorer_elsewhere_commits_shards_itself(texts: Texts, tmp_path: Path) -> None:
-    """What a cluster needs: missing, items_of, commit."""
-    run = light_run(texts(*"abcd"), tmp_path / "run", part=(1, 2), workers=1)
+def test_shards_may_be_scored_without_the_pool(texts: Texts, tmp_path: Path) -> None:
+    folder = texts("a", "BAD", "c", "d")
+    whole = light_run(folder, tmp_path / "whole", workers=1)
+    run = light_run(folder, tmp_path / "run", part=(1, 2), workers=1)
     assert run.missing() == [1]
-    run.commit(1, {ordinal: {"status": "ok", "overall": 0.5} for ordinal, _ in run.items_of(1)})
-    assert run.finished()["status"].to_pylist() == ["ok"] * 4
-    assert threading.active_count() == 1
+    score_shard(run, 1, LightSettings().load())
+    assert files(run.folder) == files(whole.folder)
+
+
+def test_a_shard_of_a_data_set_in_memory_is_refused(tmp_path: Path) -> None:
+    run = create_run(
+        tmp_path / "run",
+        {"shard_size": 1, "batch_size": 1, "checkpoint": {"sha256": "light"}},
+        [Item(b"dataset/0/", "dataset", b"")],
+    )
+    with pytest.raises(ValueError, match="is of a data set in memory; save it with save_to_disk"):
+        score_shard(run, 0, LightSettings().load())
