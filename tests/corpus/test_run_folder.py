@@ -64,7 +64,7 @@ def test_kill_9_at_random_moments_loses_and_changes_nothing(texts: Texts, tmp_pa
 def test_workers_end_with_a_pool_that_was_killed(texts: Texts, tmp_path: Path) -> None:
     process = start(texts("LOOP", "LOOP"), tmp_path / "run")
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     workers: list[str] = []
     while len(workers) < 3 and time.monotonic() < deadline:  # and multiprocessing's tracker
         workers = children.read_text().split()
@@ -82,7 +82,7 @@ def test_two_runners_share_a_run(texts: Texts, tmp_path: Path) -> None:
     folder = texts(*map(str, range(30)))
     whole = light_run(folder, tmp_path / "whole")
     both = [start(folder, tmp_path / "run", 0.05) for _ in range(2)]
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
+    assert [process.wait(timeout=240) for process in both] == [0, 0]
     assert files(tmp_path / "run") == files(whole.folder)
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
         "claims.lock",
@@ -127,11 +127,11 @@ def test_a_full_disk_ends_the_run_which_goes_on_later(texts: Texts, tmp_path: Pa
 def test_ctrl_c_leaves_a_run_that_goes_on(texts: Texts, tmp_path: Path) -> None:
     folder = texts(*map(str, range(40)))
     process = start(folder, tmp_path / "run", 0.05)
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 90
     while not list((tmp_path / "run").glob("shards/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.wait(timeout=20) != 0
+    assert process.wait(timeout=90) != 0
     assert 0 < len(files(tmp_path / "run")) < 14
     assert light_run(folder, tmp_path / "run").summary().total == 40
 
