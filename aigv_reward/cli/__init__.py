@@ -13,10 +13,13 @@ import typer
 
 from aigv_reward import __version__
 from aigv_reward.cli.audit import audit
+from aigv_reward.cli.best_of import best_of
 from aigv_reward.cli.convert import convert_app
 from aigv_reward.cli.errors import CommandGroup
 from aigv_reward.cli.evaluate import evaluate
+from aigv_reward.cli.filter import filter_command
 from aigv_reward.cli.rank import rank
+from aigv_reward.cli.report import report
 from aigv_reward.cli.score import score
 from aigv_reward.cli.train import train
 
@@ -33,6 +36,9 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(rank)
+app.command("filter")(filter_command)
+app.command("best-of")(best_of)
+app.command()(report)
 app.command()(evaluate)
 app.command()(audit)
 app.command()(train)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Final, NoReturn
+from collections.abc import Sequence
+from typing import NoReturn
 
 from aigv_reward.cli.errors import UsageError
-
-VIDEO_SUFFIXES: Final = frozenset(
-    ".3gp .apng .asf .avi .flv .gif .ivf .m2ts .m4v .mkv .mov .mp4 .mpeg .mpg .mts .mxf .obu .ogv "
-    ".webm .wmv".split()
-)
-"""What a folder is searched for. `.ts` is left out: most such files are TypeScript."""
+from aigv_reward.corpus.folders import VIDEO_SUFFIXES, videos_below
 
 
 def find_videos(paths: Sequence[str]) -> list[str]:
@@ -30,7 +25,7 @@ def find_videos(paths: Sequence[str]) -> list[str]:
     """
     found: dict[str, str] = {}
     for path in paths:
-        files = sorted(_in_folder(path), key=_parts) if os.path.isdir(path) else [path]
+        files = videos_below(path, _refuse) if os.path.isdir(path) else [path]
         if not files:
             raise UsageError(
                 f"folder {path!r} holds no video file ({', '.join(sorted(VIDEO_SUFFIXES))}); name "
@@ -41,19 +36,8 @@ def find_videos(paths: Sequence[str]) -> list[str]:
     return list(found.values())
 
 
-def _parts(path: str) -> list[str]:
-    return path.split(os.sep)
-
-
-def _in_folder(top: str) -> Iterator[str]:
-    def refuse(error: OSError) -> NoReturn:
-        raise UsageError(
-            f"folder {error.filename!r} cannot be listed ({error.strerror}); allow reading it, or "
-            "name the files one by one"
-        )
-
-    for folder, subfolders, files in os.walk(top, onerror=refuse):
-        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-        for name in files:
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES:
-                yield os.path.join(folder, name)
+def _refuse(error: OSError) -> NoReturn:
+    raise UsageError(
+        f"folder {error.filename!r} cannot be listed ({error.strerror}); allow reading it, or "
+        "name the files one by one"
+    )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from aigv_reward.dimensions import DIMENSIONS
+from aigv_reward.reward.rules_file import read_rules_file
 from aigv_reward.reward.threshold import Reference, Threshold, reference_of, thresholds_of
 
 Match = Literal["all", "any"]
@@ -176,6 +178,21 @@ class FilterRules:
             if dimensions is not None and name not in dimensions:
                 raise ValueError(f"unknown dimension {name!r}; choose {', '.join(dimensions)}")
         return rules
+
+    @classmethod
+    def from_yaml(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        dimensions: Collection[str] | None = DIMENSIONS,
+    ) -> FilterRules:
+        """`from_dict` of a YAML file.
+
+        Raises:
+            ValueError: no YAML mapping, a key that stands twice, or rules that are refused.
+            ModuleNotFoundError: PyYAML is not installed; the extra `corpus` brings it.
+        """
+        return cls.from_dict(read_rules_file(path), dimensions=dimensions)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and YAML, without the thresholds that were not given."""

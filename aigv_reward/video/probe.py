@@ -46,6 +46,7 @@ class Probe:
         fps: mean frames per second.
         edited: the container hides some packets (an edit list), or shows them differently.
         reordered: packets are not stored in presentation order.
+        num_declared: frames that the header declares; 0 where it does not.
     """
 
     container: str
@@ -58,6 +59,7 @@ class Probe:
     fps: float
     edited: bool
     reordered: bool
+    num_declared: int = 0
 
 
 @contextmanager
@@ -141,6 +143,7 @@ def probe(source: Source) -> Probe:
             fps=_frame_rate(stream, [p.pts for p in shown if p.pts is not None]),
             edited=edited or 0 < declared != len(packets),
             reordered=not ordered or name == "avi",
+            num_declared=declared,
         )
     if counted:
         return facts

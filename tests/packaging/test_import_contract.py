@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 CORE = ("video", "views", "distortions", "encoders", "regressor", "model", "reward")
-ABOVE = ("training", "evaluation", "cli")
+ABOVE = ("training", "evaluation", "corpus", "cli")
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:

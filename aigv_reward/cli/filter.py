@@ -1,0 +1,52 @@
+"""`aigv-reward filter`: the videos of a run that rules keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from aigv_reward.cli.errors import UsageError
+from aigv_reward.cli.output import emit as say
+from aigv_reward.cli.score_run import corpus_errors
+
+EmitForm = Annotated[
+    Literal["parquet", "jsonl", "videofolder", "symlink", "copy", "webdataset"],
+    typer.Option("--emit", help="What the set holds: a list, or the videos as well."),
+]
+RunFolder = Annotated[
+    Path, typer.Argument(metavar="RUN", help="Folder of a finished run.", show_default=False)
+]
+
+
+def filter_command(
+    run: RunFolder,
+    rules: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="YAML: minimum, maximum, minimum_z, minimum_percentile, ... of dimensions, match, "
+            "missing, reference, duplicates, top_k.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="SET", help="New folder for the set.", show_default=False)
+    ],
+    emit: EmitForm = "parquet",
+) -> None:
+    """Keep the videos of a run that pass rules; every other row gets its reasons.
+
+    No model is loaded: score once, filter many times.
+    """
+    with corpus_errors(out):
+        from aigv_reward.corpus import CorpusRules, filter_run
+
+        try:
+            wanted = CorpusRules.from_yaml(rules)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+        selection = filter_run(run, wanted, out, emit=emit)
+    kept, rejected = len(selection.kept), len(selection.rejected)
+    say(f"kept {kept} of {kept + rejected} videos; wrote {out}\n")

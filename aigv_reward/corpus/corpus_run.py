@@ -1,0 +1,106 @@
+"""Scores of a whole corpus, in a folder that an interrupted run goes on from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from aigv_reward.corpus.inputs import find_corpus
+from aigv_reward.corpus.plan import FORMAT, shard_size_for, versions
+from aigv_reward.corpus.run_folder import Run, create_run
+from aigv_reward.corpus.shard_feed import Progress, score_missing
+from aigv_reward.dimensions import Dimension
+
+
+def score_corpus(
+    inputs: Any,
+    out: str | os.PathLike[str],
+    *,
+    checkpoint: str | os.PathLike[str] | None = None,
+    device: str | None = None,
+    workers: int | Literal["auto"] = "auto",
+    part: tuple[int, int] = (1, 1),
+    dimensions: Sequence[Dimension] | None = None,
+    clips: int = 1,
+    batch_size: int | None = None,
+    item_timeout: float = 120.0,
+    shard_size: int | None = None,
+    verify: bool = True,
+    root: str | os.PathLike[str] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Run:
+    """Score every video of an input into a run folder; call it again to go on after any end.
+
+    Every video becomes one row: ok, error, timeout or crash. A shard of rows is one Parquet file
+    that is there as a whole or not at all. Several processes, on several machines with one file
+    system, may work on a run: each takes shards that no other has.
+
+    Workers are spawned: a script calls this under `if __name__ == "__main__":`.
+
+    Args:
+        inputs: see `find_corpus`: folders, globs, lists, tars, or a `datasets.Dataset`.
+        out: the run folder: new, empty, or this very run's.
+        checkpoint: the bundled default, a folder, or a hub id.
+        device: as torch names it; None for cuda where there is one, else cpu.
+        workers: processes; "auto": one a GPU, or one a CPU core as far as memory reaches.
+        part: (i, n), the i-th of n parts of the plan, from 1, for arrays of jobs.
+        dimensions: what to score, default all that the checkpoint answers.
+        clips: windows of each video whose scores are averaged.
+        batch_size: videos that go through the model at once; default 1 on the CPU, where scores
+            are then the same to the bit however the run went, else 8.
+        item_timeout: seconds after which a video's worker is killed.
+        shard_size: rows of a file, default up to 256.
+        verify: decode every frame, and refuse a video with fewer than its header declares.
+        root: what relative paths of lists start from; default each list's folder.
+        progress: is called about every second.
+
+    Returns:
+        The run, complete in the part that was asked for.
+
+    Raises:
+        ValueError: bad arguments or input, or a folder whose run was planned otherwise.
+        PoolError: workers cannot be started.
+        OSError: the run folder cannot be written; run again after making room.
+    """
+    _check(workers, part, item_timeout, clips, batch_size, shard_size)
+    corpus = find_corpus(inputs, root=root)
+    from aigv_reward.corpus.preparation import settings_for, worker_settings
+
+    settings, facts = settings_for(checkpoint, device, dimensions, clips, verify)
+    size = batch_size or (1 if settings.device == "cpu" else 8)
+    plan = {
+        "format": FORMAT,
+        "shard_size": shard_size or shard_size_for(len(corpus.items)),
+        "batch_size": size,
+        "clips": clips,
+        "verify": verify,
+        "dimensions": list(settings.dimensions),
+        "device": settings.device.partition(":")[0],
+        "versions": versions(),
+        **facts,
+    }
+    run = create_run(out, plan, corpus.items)
+    places = worker_settings(settings, workers, len(corpus.items))
+    ahead = 0 if settings.device == "cpu" or corpus.dataset is not None else 2
+    score_missing(run, corpus, places, part, item_timeout, ahead=ahead, progress=progress)
+    return run
+
+
+def _check(
+    workers: int | str,
+    part: tuple[int, int],
+    item_timeout: float,
+    clips: int,
+    batch_size: int | None,
+    shard_size: int | None,
+) -> None:
+    if workers != "auto" and (not isinstance(workers, int) or workers < 1):
+        raise ValueError(f"workers is {workers!r}; give 1 or more, or auto")
+    if not 1 <= part[0] <= part[1]:
+        raise ValueError(f"part {part[0]}/{part[1]}: i of i/n runs from 1 to n")
+    if not item_timeout > 0:
+        raise ValueError(f"item_timeout is {item_timeout}; give seconds above 0")
+    for name, value in (("clips", clips), ("batch_size", batch_size), ("shard_size", shard_size)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}; it must be at least 1")

@@ -1,0 +1,104 @@
+"""The videos of a corpus from whatever names them, in an order that does not change."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from aigv_reward.corpus.folders import VIDEO_SUFFIXES, videos_below
+from aigv_reward.corpus.item import Item, stamp_of
+from aigv_reward.corpus.lists import (
+    LISTS,
+    dataset_items,
+    is_saved_dataset,
+    list_items,
+    saved_dataset_items,
+)
+from aigv_reward.corpus.tars import is_tar, tar_items
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The videos to score, in order.
+
+    Attributes:
+        items: every video once for each time it is named.
+        dataset: the `datasets.Dataset` in memory that items of kind "dataset" are rows of.
+        column: its column of videos.
+    """
+
+    items: tuple[Item, ...]
+    dataset: Any = None
+    column: str = ""
+
+
+def find_corpus(inputs: Any, *, root: str | os.PathLike[str] | None = None) -> Corpus:
+    """The corpus that an input names.
+
+    Args:
+        inputs: one or several of: a folder (searched for videos by suffix; or one that datasets'
+            `save_to_disk` wrote), a glob, a list (.csv, .jsonl, .parquet with a column `path` or
+            `video`, `prompt` and any others), a webdataset .tar, a video file. Or one
+            `datasets.Dataset`.
+        root: what relative paths of lists start from; default each list's own folder.
+
+    Raises:
+        ValueError: an input that does not exist, holds no video, or is malformed.
+    """
+    if hasattr(inputs, "column_names") and hasattr(inputs, "features"):
+        items, dataset, column = dataset_items(inputs, root)
+        return Corpus(tuple(items), dataset, column)
+    if isinstance(inputs, str | os.PathLike):
+        inputs = [inputs]
+    if not isinstance(inputs, Sequence) or not inputs:
+        raise ValueError(
+            f"the input is {inputs!r}; give a folder, glob, list, tar or video file, several of "
+            "them, or a datasets.Dataset"
+        )
+    items = [item for one in inputs for item in _items(os.fspath(one), root)]
+    return Corpus(tuple(items))
+
+
+def _items(name: str, root: str | os.PathLike[str] | None) -> Iterator[Item]:
+    suffix = os.path.splitext(name)[1].lower()
+    if os.path.isdir(name):
+        if is_saved_dataset(Path(name)):
+            yield from saved_dataset_items(Path(name), root)
+            return
+        files = videos_below(name, _refuse)
+        if not files:
+            raise ValueError(
+                f"folder {name!r} holds no video file ({', '.join(sorted(VIDEO_SUFFIXES))}); name "
+                "files of another suffix by a glob or a list"
+            )
+        for path in files:
+            yield _file(os.path.relpath(path, name), path)
+    elif glob.has_magic(name) and not os.path.lexists(name):
+        found = sorted(path for path in glob.glob(name, recursive=True) if not os.path.isdir(path))
+        if not found:
+            raise ValueError(f"glob {name!r} matches no file; quote it, and check it with ls")
+        for path in found:
+            yield from tar_items(path) if is_tar(path) else [_file(path, path)]
+    elif not os.path.lexists(name):
+        raise ValueError(f"input {name!r} does not exist; give a folder, glob, list or tar")
+    elif is_tar(name):
+        yield from tar_items(name)
+    elif suffix in LISTS:
+        yield from list_items(Path(name), root)
+    else:
+        yield _file(name, name)
+
+
+def _file(key: str, path: str) -> Item:
+    place = os.fsencode(os.path.abspath(path))
+    return Item(os.fsencode(key), "file", place, stamp=stamp_of(place))
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise ValueError(
+        f"folder {error.filename!r} cannot be listed ({error.strerror}); allow reading it"
+    )

@@ -1,0 +1,151 @@
+"""A supervised pool of spawned processes: every video gets a row, whatever it does to its worker.
+
+ProcessPoolExecutor loses all workers with one, and multiprocessing.Pool waits for ever for the
+result of a worker that died.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import wait
+from typing import Final
+
+from aigv_reward.corpus.rows import Measured, failure
+from aigv_reward.corpus.slot import Slot
+from aigv_reward.corpus.worker import FAILED, READY, ROWS, Settings, Unit
+
+START_FAILURES: Final = 3
+"""Workers in a row that may end before their model is loaded."""
+DEATHS: Final = 2
+"""After which a video is recorded: it was tried again once, alone."""
+LONGEST_PAUSE: Final = 30.0
+TICK: Final = 1.0
+
+
+class PoolError(RuntimeError):
+    """The pool cannot go on; what is done is kept."""
+
+
+class Pool:
+    """Scores units of videos in `len(settings)` processes.
+
+    Args:
+        settings: for each worker, what loads its scorer.
+        item_timeout: seconds that a video may take; a unit has as many times that as videos.
+        ahead: units that a worker decodes while it scores another.
+
+    Attributes:
+        deaths: {ordinal: workers that died, or were killed, with that video}.
+    """
+
+    def __init__(
+        self, settings: Sequence[Settings], *, item_timeout: float, ahead: int = 0
+    ) -> None:
+        self.slots = [Slot(one) for one in settings]
+        self.item_timeout, self.depth = item_timeout, 1 + ahead
+        self.deaths: dict[int, int] = {}
+        self._again: deque[Unit] = deque()
+        self._failed_starts = self._deaths_in_a_row = 0
+
+    def run(
+        self,
+        units: Iterator[Unit],
+        done: Callable[[Mapping[int, Measured]], None],
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Score all units; workers are started as there is work for them, and ended at the end.
+
+        Args:
+            units: is asked for the next one when a worker is free.
+            done: is given {ordinal: columns} as they come.
+            tick: is called about every second.
+
+        Raises:
+            PoolError: workers end before they are ready, or the model cannot be loaded.
+        """
+        source = iter(units)
+        upcoming = next(source, None)
+        try:
+            while True:
+                for slot in self.slots:
+                    while (upcoming or self._again) and slot.room(self.depth):
+                        if self._again and slot.units:
+                            break
+                        if self._again:
+                            unit = self._again.popleft()
+                        else:
+                            assert upcoming is not None
+                            unit, upcoming = upcoming, next(source, None)
+                        slot.send(unit)
+                if not any(slot.units for slot in self.slots):
+                    return
+                self._listen(done)
+                tick()
+        finally:
+            for slot in self.slots:
+                slot.kill()
+
+    def _listen(self, done: Callable[[Mapping[int, Measured]], None]) -> None:
+        """Wait for something to happen, and see to it."""
+        now = time.monotonic()
+        moments = [slot.wakes(self.item_timeout) for slot in self.slots]
+        patience = min([TICK, *(moment - now for moment in moments if moment is not None)])
+        pipes = [slot.pipe for slot in self.slots if slot.pipe is not None]
+        if not pipes:
+            time.sleep(max(0.0, patience))
+        ready = wait(pipes, max(0.0, patience)) if pipes else []
+        for slot in self.slots:
+            if slot.pipe is not None and slot.pipe in ready:
+                self._hear(slot, done)
+            elif slot.overdue(self.item_timeout):
+                self._lost(slot, "timeout", done)
+            slot.start_if_due()
+
+    def _hear(self, slot: Slot, done: Callable[[Mapping[int, Measured]], None]) -> None:
+        assert slot.pipe is not None
+        try:
+            kind, content = slot.pipe.recv()
+        except (EOFError, OSError):
+            self._lost(slot, "crash", done)
+            return
+        if kind == FAILED:
+            raise PoolError(f"the model cannot be loaded ({content})")
+        if kind == READY:
+            self._failed_starts = 0
+            slot.begin()
+        elif kind == ROWS:
+            self._deaths_in_a_row = 0
+            slot.answered()
+            done(content)
+
+    def _lost(self, slot: Slot, why: str, done: Callable[[Mapping[int, Measured]], None]) -> None:
+        """End a worker and find a place for the videos that were with it."""
+        was_ready, status = slot.ready, slot.kill()
+        self._deaths_in_a_row += 1
+        pause = min(LONGEST_PAUSE, 0.05 * 2 ** min(self._deaths_in_a_row, 12))
+        units = slot.recall(pause)
+        if not was_ready:
+            self._failed_starts += 1
+            self._again.extend(units)
+            if self._failed_starts >= START_FAILURES:
+                raise PoolError(
+                    f"{START_FAILURES} workers in a row ended while they loaded the model "
+                    f"({status}); is there memory for --workers of them? A script that calls "
+                    "score_corpus needs if __name__ == '__main__'"
+                )
+            return
+        alone = len(units) == 1 and len(units[0].items) == 1
+        for unit in units:
+            for single in unit.alone():
+                (ordinal,) = single.ordinals
+                deaths = self.deaths[ordinal] = self.deaths.get(ordinal, 0) + 1
+                if alone and why == "timeout":
+                    said = f"it took more than {self.item_timeout:g} s; raise --item-timeout"
+                    done({ordinal: failure("timeout", "Timeout", said)})
+                elif alone and deaths >= DEATHS:
+                    said = f"its worker ended twice ({status}); look for a damaged or huge file"
+                    done({ordinal: failure("crash", "WorkerDied", said)})
+                else:
+                    self._again.append(single)

@@ -1,0 +1,105 @@
+"""The checkpoint and the workers of a run, settled before any model is loaded."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from aigv_reward.corpus.item_scoring import ScorerSettings
+from aigv_reward.corpus.plan import files_sha256
+from aigv_reward.dimensions import Dimension
+from aigv_reward.model import AIGVRewardConfig
+from aigv_reward.reward.checkpoint import resolve_checkpoint
+from aigv_reward.reward.weighting import check_dimensions
+
+LIBRARY_BYTES: Final = 700 << 20
+"""Memory of a worker besides its weights: torch, transformers and decoded frames."""
+
+
+def settings_for(
+    checkpoint: str | os.PathLike[str] | None,
+    device: str | None,
+    dimensions: Sequence[Dimension] | None,
+    clips: int,
+    verify: bool,
+) -> tuple[ScorerSettings, dict[str, Any]]:
+    """What scores, and what the plan says of it.
+
+    Raises:
+        ValueError: no such checkpoint or device, or a dimension that it does not answer.
+    """
+    name = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device {name!r} cannot be used ({reason}); try cpu") from error
+    folder = _folder(resolve_checkpoint(checkpoint))
+    config = AIGVRewardConfig.from_pretrained(folder)
+    if dimensions is not None:
+        check_dimensions(dimensions, config.dimensions, "dimensions")
+    names = tuple(dict.fromkeys(dimensions or config.dimensions))
+    reads = any(config.prompt_format.questions[one].prompted_ids is not None for one in names)
+    settings = ScorerSettings(str(folder), name, names, clips=clips, prompts=reads, verify=verify)
+    facts = {
+        "checkpoint": {
+            "name": os.fspath(checkpoint) if checkpoint is not None else folder.name,
+            "sha256": files_sha256(folder),
+            "score_version": config.score_version,
+            "trained": list(config.trained),
+            "calibration": config.calibration,
+        },
+        "views": config.view_sampling.to_dict(),
+        "prompts_read": reads,
+    }
+    return settings, facts
+
+
+def worker_settings(
+    settings: ScorerSettings, workers: int | str, total: int
+) -> list[ScorerSettings]:
+    """The settings of each worker; on several GPUs they take turns."""
+    devices = torch.cuda.device_count() if settings.device == "cuda" else 1
+    if not isinstance(workers, int):
+        workers = devices if settings.device != "cpu" else _cpu_workers(Path(settings.checkpoint))
+    count = max(1, min(workers, total))
+    if devices > 1:
+        return [replace(settings, device=f"cuda:{k % devices}") for k in range(count)]
+    return [settings] * count
+
+
+def _cpu_workers(folder: Path) -> int:
+    """One a core that this process may use, as far as free memory holds their models."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    free = _free_memory()
+    if free is None:
+        return cores or 1
+    # Weights are kept in float32, whatever the file holds.
+    return max(1, min(cores or 1, free // (2 * weights + LIBRARY_BYTES)))
+
+
+def _free_memory() -> int | None:
+    try:
+        with open("/proc/meminfo") as file:
+            for line in file:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) << 10
+    except OSError:
+        pass
+    return None
+
+
+def _folder(checkpoint: str) -> Path:
+    """The folder of a checkpoint; that of a hub id is fetched, as the caller named it."""
+    if Path(checkpoint).is_dir():
+        return Path(checkpoint).resolve()
+    from huggingface_hub import snapshot_download
+
+    patterns = ["*.json", "*.safetensors"]
+    return Path(snapshot_download(checkpoint, allow_patterns=patterns))

@@ -1,0 +1,95 @@
+"""The videos of a webdataset tar: files of one sample share their name up to the first dot."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+from collections.abc import Iterator
+from typing import Any
+
+from aigv_reward.corpus.folders import VIDEO_SUFFIXES
+from aigv_reward.corpus.item import Item, extra_json, stamp_of
+
+PROMPTS = ("prompt", "caption", "text")
+
+
+def is_tar(name: str) -> bool:
+    """Whether a name is that of a tar."""
+    return name.lower().endswith((".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz"))
+
+
+def tar_items(name: str) -> Iterator[Item]:
+    """The videos of a tar, in its order; .txt is the prompt, .json has prompt and other columns.
+
+    Raises:
+        ValueError: not an uncompressed tar, a sample with two videos, or a broken .json or .txt.
+    """
+    path = os.fsencode(os.path.abspath(name))
+    stamp = stamp_of(path)
+    try:
+        samples = _samples(name)
+    except (OSError, tarfile.TarError) as error:
+        raise ValueError(
+            f"{name!r} is no tar that can be read in place ({error}); unpack it, or make an "
+            "uncompressed one"
+        ) from error
+    found = 0
+    for sample in samples.values():
+        if "video" in sample:
+            member = sample.pop("video")
+            cells = sample.pop("json", {})
+            keys = [key for key in PROMPTS if isinstance(cells.get(key), str)]
+            prompt = sample.get("txt") or (cells.pop(keys[0]) if keys else None)
+            found += 1
+            key = f"{os.path.basename(name)}/{member.name}"
+            yield Item(
+                os.fsencode(key),
+                "tar",
+                path,
+                member.offset_data,
+                member.size,
+                prompt,
+                extra_json(cells),
+                stamp,
+            )
+    if not found:
+        raise ValueError(f"tar {name!r} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))})")
+
+
+def _samples(name: str) -> dict[str, dict[str, Any]]:
+    samples: dict[str, dict[str, Any]] = {}
+    with tarfile.open(name, "r:") as tar:
+        for member in tar:
+            folder, base = os.path.split(member.name)
+            stem, _, suffix = base.partition(".")
+            if not member.isreg() or not stem:
+                continue
+            sample = samples.setdefault(os.path.join(folder, stem), {})
+            if f".{suffix.rpartition('.')[2].lower()}" in VIDEO_SUFFIXES:
+                if "video" in sample:
+                    raise ValueError(
+                        f"tar {name!r}: {sample['video'].name!r} and {member.name!r} are of one "
+                        "sample; give each video a name of its own up to the first dot"
+                    )
+                sample["video"] = member
+            elif suffix in ("json", "txt"):
+                sample[suffix] = _text(tar, member, name, suffix)
+    return samples
+
+
+def _text(tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, suffix: str) -> Any:
+    file = tar.extractfile(member)
+    assert file is not None
+    try:
+        text = file.read().decode()
+        if suffix == "txt":
+            return text.strip() or None
+        cells = json.loads(text)
+        if not isinstance(cells, dict):
+            raise ValueError(f"it is a {type(cells).__name__}, not an object")
+        return cells
+    except ValueError as error:
+        raise ValueError(
+            f"tar {name!r}: {member.name!r} cannot be read ({error}); repair or remove it"
+        ) from error

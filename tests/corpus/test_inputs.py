@@ -1,0 +1,159 @@
+"""What names a corpus, and that no name, however odd, loses a video."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from light_scorer import light_run
+
+from aigv_reward.corpus.inputs import find_corpus
+from aigv_reward.corpus.item_source import open_item
+
+
+def names(inputs: Any, **options: Any) -> list[str]:
+    return [item.name for item in find_corpus(inputs, **options).items]
+
+
+def test_folders_globs_and_files(tmp_path: Path) -> None:
+    for name in ("b.mp4", "a.mp4", "sub/c.webm", ".hidden.mp4", "notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    assert names(str(tmp_path)) == ["a.mp4", "b.mp4", "sub/c.webm"]
+    assert names([f"{tmp_path}/*.mp4", tmp_path / "notes.txt"]) == [
+        f"{tmp_path}/{name}" for name in ("a.mp4", "b.mp4", "notes.txt")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("absent", "input .*absent' does not exist; give a folder, glob, list or tar"),
+        ("*.xyz", r"glob .* matches no file; quote it"),
+        ("empty", "folder .* holds no video file .*; name files of another suffix"),
+        ("broken.tar", "is no tar that can be read in place .*; unpack it"),
+        ("broken.parquet", "is no parquet file"),
+        ("columns.csv", "line 2: no column of videos among clip, prompt; name one path or video"),
+        ("rows.csv", "has no rows; give at least one"),
+        ("prompt.jsonl", "line 1: prompt is 7; give text, or leave it empty"),
+        ("video.jsonl", "line 1: the video is None; give the path of a file"),
+    ],
+)
+def test_what_names_no_corpus(tmp_path: Path, name: str, said: str) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.tar").write_text("no tar")
+    (tmp_path / "broken.parquet").write_text("no parquet")
+    (tmp_path / "columns.csv").write_text("clip,prompt\na.mp4,x\n")
+    (tmp_path / "rows.csv").write_text("path,prompt\n")
+    (tmp_path / "prompt.jsonl").write_text('{"path": "a.mp4", "prompt": 7}\n')
+    (tmp_path / "video.jsonl").write_text('{"path": null}\n')
+    with pytest.raises(ValueError, match=said):
+        find_corpus(str(tmp_path / name))
+    with pytest.raises(ValueError, match=r"the input is \[\]; give a folder"):
+        find_corpus([])
+
+
+def test_lists_keep_their_other_columns(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("a")
+    rows = [{"path": "a.mp4", "prompt": "a cat", "prompt_id": 7, "generator": "wan"}]
+    (tmp_path / "l.jsonl").write_text(json.dumps(rows[0]) + "\n")
+    (tmp_path / "l.csv").write_text("path,prompt,prompt_id,generator\na.mp4,a cat,7,wan\n")
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "l.parquet")
+    for name, number in (("l.jsonl", 7), ("l.csv", "7"), ("l.parquet", 7)):
+        (item,) = find_corpus(str(tmp_path / name)).items
+        assert (item.name, item.prompt) == ("a.mp4", "a cat")
+        assert os.fsdecode(item.path) == str(tmp_path / "a.mp4")
+        assert json.loads(item.extra) == {"prompt_id": number, "generator": "wan"}
+        assert open_item(item) == str(tmp_path / "a.mp4")
+    (item,) = find_corpus(str(tmp_path / "l.csv"), root="/elsewhere").items
+    assert os.fsdecode(item.path) == "/elsewhere/a.mp4"
+
+
+def add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def test_webdataset_tars(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "000.tar", "w") as tar:
+        add(tar, "0001.mp4", b"first")
+        add(tar, "0001.json", b'{"caption": "a cat", "seed": 3}')
+        add(tar, "0002.txt", b"a dog\n")
+        add(tar, "0002.video.mp4", b"second")
+        add(tar, "README.md", b"nothing")
+    one, two = find_corpus(str(tmp_path / "000.tar")).items
+    assert (one.name, one.prompt, one.extra) == ("000.tar/0001.mp4", "a cat", '{"seed": 3}')
+    assert (two.prompt, open_item(one), open_item(two)) == ("a dog", b"first", b"second")
+    run = light_run(f"{tmp_path}/*.tar", tmp_path / "run", workers=1)
+    assert run.summary().ok == 2
+    with tarfile.open(tmp_path / "twice.tar", "w") as tar:
+        add(tar, "a.mp4", b"1")
+        add(tar, "a.webm", b"2")
+    with pytest.raises(ValueError, match=r"are of one sample; give each video a name of its own"):
+        find_corpus(str(tmp_path / "twice.tar"))
+
+
+def test_data_sets_with_embedded_videos_and_with_paths(tmp_path: Path) -> None:
+    from datasets import Dataset, Features, Value, Video
+
+    (tmp_path / "b.mp4").write_bytes(b"second")
+    rows = {
+        "video": [{"bytes": b"first", "path": None}, {"bytes": None, "path": f"{tmp_path}/b.mp4"}],
+        "prompt": ["a cat", "a dog"],
+    }
+    features = Features({"video": Video(decode=False), "prompt": Value("string")})
+    made = Dataset.from_dict(rows, features=features)
+    made.save_to_disk(tmp_path / "saved")
+    made.to_parquet(tmp_path / "d.parquet")
+    tables = []
+    for number, inputs in enumerate((made, str(tmp_path / "saved"), str(tmp_path / "d.parquet"))):
+        run = light_run(inputs, tmp_path / f"run{number}", workers=1)
+        columns = run.finished().select(["status", "overall", "prompt"]).to_pylist()
+        assert [row["status"] for row in columns] == ["ok", "ok"]
+        tables.append(columns)
+    assert tables[0] == tables[1] == tables[2]
+
+
+def test_odd_names_are_rows_like_others(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    (folder / "deep").mkdir(parents=True)
+    odd = [b"\xff\xfe.mp4", b"line\nbreak.mp4", b"n" * 251 + b".mp4", b"deep/same.mp4", b"same.mp4"]
+    for name in odd:
+        with open(os.path.join(os.fsencode(folder), name), "wb") as file:
+            file.write(b"content")
+    (folder / "loop").symlink_to(folder)
+    (folder / "self.mp4").symlink_to(folder / "self.mp4")
+    table = light_run(str(folder), tmp_path / "run", workers=1).finished()
+    rows = {
+        os.path.relpath(row["path_bytes"], os.fsencode(folder)): row for row in table.to_pylist()
+    }
+    assert rows.keys() == {*odd, b"self.mp4"}
+    assert rows.pop(b"self.mp4")["status"] == "error"
+    assert {row["status"] for row in rows.values()} == {"ok"}
+    assert len({row["row_id"] for row in rows.values()}) == len(odd)
+
+
+def test_a_video_named_twice_is_two_rows(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("a")
+    (tmp_path / "l.csv").write_text("path,prompt\na.mp4,a cat\na.mp4,a dog\n")
+    table = light_run(str(tmp_path / "l.csv"), tmp_path / "run", workers=1).finished()
+    assert table["prompt"].to_pylist() == ["a cat", "a dog"]
+    assert len(set(table["row_id"].to_pylist())) == 2
+
+
+def test_a_file_that_changes_during_the_run_is_no_score(tmp_path: Path) -> None:
+    from aigv_reward.corpus.item_source import InputChangedError
+
+    (tmp_path / "a.mp4").write_text("a")
+    (item,) = find_corpus(str(tmp_path / "a.mp4")).items
+    (tmp_path / "a.mp4").write_text("another")
+    with pytest.raises(InputChangedError, match="changed, removed or created after the plan"):
+        open_item(item)

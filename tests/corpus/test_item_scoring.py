@@ -1,0 +1,123 @@
+"""The bundled checkpoint on real and on broken files, in one process and through the command."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from aigv_reward import VideoReward
+from aigv_reward.corpus import Run
+from aigv_reward.corpus.inputs import find_corpus
+from aigv_reward.corpus.item_scoring import ItemScorer
+from aigv_reward.corpus.preparation import settings_for, worker_settings
+from aigv_reward.distortions import encode_mp4, render_scene
+
+AIGV = [sys.executable, "-m", "aigv_reward"]
+
+
+def audio_only() -> bytes:
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as container:
+        stream = container.add_stream("aac", rate=16000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 16000
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def broken(tmp_path: Path, mp4: bytes) -> Path:
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    one = io.BytesIO()
+    encode_mp4(one, render_scene(1, num_frames=1, height=48, width=64).frames, 8.0)
+    flipped = bytearray(mp4)
+    place = flipped.index(b"mdat") + 4
+    for offset in range(place + 40, len(flipped) - 8, 3):
+        flipped[offset] ^= 0x55
+    files = {
+        "a_good.mp4": mp4,
+        "b_empty.mp4": b"",
+        "c_text.mp4": b"not a video\n" * 100,
+        "d_cut.mp4": mp4[: len(mp4) * 2 // 3],
+        "e_audio.mp4": audio_only(),
+        "f_one_frame.mp4": one.getvalue(),
+        "g_flipped.mp4": bytes(flipped),
+        "h_same.mp4": mp4,
+    }
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+def test_broken_files_are_errors_and_others_have_scores(broken: Path) -> None:
+    settings, facts = settings_for(None, "cpu", None, 1, True)
+    scorer = ItemScorer(settings)
+    items = find_corpus(str(broken)).items
+    rows = dict(zip([item.name for item in items], scorer(items), strict=True))
+    assert {name for name, row in rows.items() if row["status"] == "ok"} == {
+        "a_good.mp4",
+        "f_one_frame.mp4",
+        "h_same.mp4",
+    }
+    for name, row in rows.items():
+        assert (row["status"] == "ok") == ("overall" in row), name
+        assert len(row.get("content_sha256", "")) == (0 if name == "b_empty.mp4" else 64), name
+    good = rows["a_good.mp4"]
+    (expected,) = VideoReward.from_pretrained().score([broken / "a_good.mp4"]).rows()
+    assert {name: good[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-5)
+    calibration = scorer.reward.model.config.calibration
+    for name, known in (calibration or {}).items():
+        assert good[f"{name}_z"] == (good[name] - known["mean"]) / known["std"]
+    assert good["frames_declared"] == good["frames_decoded"] == 6
+    assert good["duration"] == pytest.approx(6 / 8)
+    assert good["content_sha256"] == rows["h_same.mp4"]["content_sha256"]
+    assert rows["e_audio.mp4"]["error"] == "it has no video stream"
+    assert "path" not in rows["c_text.mp4"]["error"]
+    assert facts["checkpoint"]["score_version"] == scorer.reward.model.config.score_version
+
+
+def test_a_missing_device_or_dimension_is_named() -> None:
+    with pytest.raises(ValueError, match=r"device 'nowhere' cannot be used .*; try cpu"):
+        settings_for(None, "nowhere", None, 1, True)
+    with pytest.raises(ValueError, match="unknown dimension 'beauty'; this reward scores"):
+        settings_for(None, "cpu", ["beauty"], 1, True)  # type: ignore[list-item]
+    settings, _ = settings_for(None, "cpu", ["overall"], 1, True)
+    assert 1 <= len(worker_settings(settings, "auto", 100)) <= (os.cpu_count() or 1)
+    assert len(worker_settings(settings, 8, 3)) == 3
+
+
+def test_the_command_goes_on_after_ctrl_c(broken: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    command = [*AIGV, "score", str(broken), "--out", str(run), "--format", "json"]
+    first = subprocess.Popen(
+        [*command, "--workers", "1"], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 240
+    while not list(run.glob("shards/*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(first.pid, signal.SIGINT)
+    assert "of 8 rows; the same command goes on" in first.communicate()[1]
+    assert first.returncode == 130
+    end = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
+    assert end.returncode == 1
+    assert "5 of 8 videos could not be scored" in end.stderr
+    counts = {"ok": 3, "error": 5, "timeout": 0, "crash": 0}
+    assert json.loads(end.stdout) == {"run": str(run), "total": 8, **counts}
+    settings, _ = settings_for(None, "cpu", None, 1, True)
+    alone = ItemScorer(settings)
+    rows = Run(run).finished().to_pylist()
+    for item, row in zip(find_corpus(str(broken)).items, rows, strict=True):
+        (expected,) = alone([item])
+        assert {name: row[name] for name in expected} == expected
