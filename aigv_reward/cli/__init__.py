@@ -18,6 +18,7 @@ from aigv_reward.cli.errors import CommandGroup
 from aigv_reward.cli.evaluate import evaluate
 from aigv_reward.cli.rank import rank
 from aigv_reward.cli.score import score
+from aigv_reward.cli.serve import serve
 from aigv_reward.cli.train import train
 
 __all__ = ["app", "main"]
@@ -36,6 +37,7 @@ app.command()(rank)
 app.command()(evaluate)
 app.command()(audit)
 app.command()(train)
+app.command()(serve)
 app.add_typer(convert_app)
 
 
