@@ -92,7 +92,7 @@ def serve(
             allow_root=None if allow_root is None else str(allow_root),
             checkpoint=checkpoint,
             devices=tuple(device) if device else (None,),
-            weights=None if by is None else dict(parse_weights(by)),
+            weights=None if by is None else {str(k): v for k, v in parse_weights(by).items()},
             calibrated=calibrated,
             fps=fps,
             batch_size=batch_size,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from aigv_reward.integrations.server.client import RemoteReward
     from aigv_reward.integrations.server.client_async import AsyncRemoteReward
-    from aigv_reward.integrations.server.client_retries import RewardUnavailable
+    from aigv_reward.integrations.server.client_retries import Retries, RewardUnavailable
     from aigv_reward.integrations.server.running import serve
     from aigv_reward.integrations.server.settings import Limits, ServerSettings
 
@@ -17,6 +17,7 @@ __all__ = [
     "AsyncRemoteReward",
     "Limits",
     "RemoteReward",
+    "Retries",
     "RewardUnavailable",
     "ServerSettings",
     "serve",
@@ -27,6 +28,7 @@ _HOME = {
     "AsyncRemoteReward": ("aigv_reward.integrations.server.client_async", "httpx"),
     "Limits": ("aigv_reward.integrations.server.settings", None),
     "RemoteReward": ("aigv_reward.integrations.server.client", "httpx"),
+    "Retries": ("aigv_reward.integrations.server.client_retries", "httpx"),
     "RewardUnavailable": ("aigv_reward.integrations.server.client_retries", "httpx"),
     "ServerSettings": ("aigv_reward.integrations.server.settings", None),
     "serve": ("aigv_reward.integrations.server.running", "fastapi"),

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
-import stat
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
@@ -15,15 +12,15 @@ from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from aigv_reward.integrations.server.allowed_paths import read_paths
 from aigv_reward.integrations.server.asked import (
     Asked,
     FileItem,
-    PathItem,
     TensorItem,
     Video,
     parse,
 )
-from aigv_reward.integrations.server.refusals import ItemFailed, RequestRefused
+from aigv_reward.integrations.server.refusals import RequestRefused
 from aigv_reward.integrations.server.settings import Limits
 from aigv_reward.integrations.server.spool import RequestFolder
 from aigv_reward.integrations.server.tensor_header import (
@@ -65,7 +62,7 @@ async def read_body(
     if kind == TENSORS:
         return await _tensors(request, folder, limits)
     if kind == JSON:
-        return await _paths(request, folder, limits, allow_root)
+        return await read_paths(request, folder, limits, allow_root)
     raise RequestRefused(
         415,
         "unknown_encoding",
@@ -171,57 +168,3 @@ def _header(start: bytes, limits: Limits) -> TensorHeader | None:
     if len(start) < PREFIX or len(start) < header_size(start, limits):
         return None
     return parse_header(start[: header_size(start, limits)], limits)
-
-
-async def _paths(
-    request: Request, folder: RequestFolder, limits: Limits, allow_root: str | None
-) -> Wanted:
-    text = await read_json(folder.chunks(request, most=limits.json_bytes))
-    asked = parse(Asked[PathItem], text, most=limits.items)
-    if allow_root is None:
-        raise RequestRefused(
-            403,
-            "paths_not_allowed",
-            "this server reads no files by path; start it with --allow-root, or send the files",
-        )
-    videos = [Video(str(i.id), i.prompt, _path_job(i.path, allow_root)) for i in asked.items]
-    return videos, asked.dimensions
-
-
-async def read_json(chunks: AsyncGenerator[bytes, None]) -> bytes:
-    """All chunks as one text."""
-    async with aclosing(chunks):
-        return b"".join([chunk async for chunk in chunks])
-
-
-def _path_job(path: str, allow_root: str) -> dict[str, str] | ItemFailed:
-    try:
-        return {"kind": "file", "path": allowed_path(path, allow_root)}
-    except ItemFailed as error:
-        return error
-
-
-def allowed_path(path: str, root: str) -> str:
-    """The file behind a path, all links followed.
-
-    Args:
-        path: absolute, or relative to the root.
-        root: folder that the file must be in, itself resolved the same way.
-
-    Raises:
-        ItemFailed: it is elsewhere, whether or not there is such a file; or no regular file.
-    """
-    top = os.path.realpath(root)
-    try:
-        real = os.path.realpath(os.path.join(top, path))
-        inside = os.path.commonpath([top, real]) == top
-        mode = os.stat(real).st_mode if inside else 0
-    except ValueError:
-        raise ItemFailed("path_not_allowed", "the path holds a null character") from None
-    except OSError:
-        raise ItemFailed("not_found", "there is no such file under the allowed folder") from None
-    if not inside:
-        raise ItemFailed("path_not_allowed", "the path leads out of the allowed folder")
-    if not stat.S_ISREG(mode):
-        raise ItemFailed("not_found", "the path names no regular file")
-    return real

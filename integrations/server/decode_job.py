@@ -113,8 +113,8 @@ def _split(
             content = json.load(body)
     except (ValueError, RecursionError) as error:
         raise ItemFailed("invalid_json", "the body is not JSON") from error
-    prompts = content.get("prompt") if isinstance(content, dict) else None
-    videos = content.get("video") if isinstance(content, dict) else None
+    fields: dict[str, Any] = content if isinstance(content, dict) else {}
+    prompts, videos = fields.get("prompt", ()), fields.get("video", ())
     if not _texts(prompts) or not isinstance(videos, list) or not all(map(_texts, videos)):
         raise ItemFailed(
             "invalid_request",

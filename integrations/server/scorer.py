@@ -12,15 +12,13 @@ from typing import Any, Final
 
 from aigv_reward.integrations.server.asked import Video
 from aigv_reward.integrations.server.batcher import Batcher
+from aigv_reward.integrations.server.decoder import Decoder
 from aigv_reward.integrations.server.metrics import Metrics
 from aigv_reward.integrations.server.refusals import ItemFailed, RequestRefused
 from aigv_reward.integrations.server.settings import ServerSettings
-from aigv_reward.integrations.server.supervised import ChildLost, Message, Supervised
+from aigv_reward.integrations.server.supervised import Message, Supervised
 
 HERE: Final = "aigv_reward.integrations.server"
-ONE_THREAD: Final = {
-    f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "VECLIB_MAXIMUM")
-}
 
 Result = dict[str, float] | ItemFailed
 
@@ -44,13 +42,8 @@ class Scorer:
             )
             for number, device in enumerate(settings.devices)
         ]
-        self.decoder = Supervised(
-            f"{HERE}.decode_child",
-            name="decoder",
-            settings=self._decoder_settings,
-            environment=ONE_THREAD,
-            on_restart=metrics.restart,
-        )
+        decoders = settings.decoders or min(4, os.cpu_count() or 1)
+        self.decoder = Decoder(self.limits, count=decoders, on_restart=metrics.restart)
         self.batcher = Batcher(
             self.models,
             batch_size=settings.batch_size,
@@ -58,14 +51,11 @@ class Scorer:
             timeout=self.limits.batch_seconds,
             watcher=metrics,
         )
-        decoders = settings.decoders or min(4, os.cpu_count() or 1)
-        self._decoding = asyncio.Semaphore(decoders)
         # Views are larger than most files: no more of them lie about than keep the model busy.
         self._prepared = asyncio.Semaphore(
             decoders + 2 * settings.batch_size * len(settings.devices)
         )
         self._names = itertools.count()
-        self._known = asyncio.Event()
         self.facts: Message = {}
         self.waiting = 0
 
@@ -80,11 +70,12 @@ class Scorer:
         Raises:
             ChildFailed: one says that it cannot start.
         """
-        decoder = asyncio.create_task(self.decoder.start())  # imports while the models load
+        config: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        decoder = asyncio.create_task(self.decoder.start(config))  # imports while models load
         try:
             await asyncio.gather(*(model.start() for model in self.models))
             self.facts = self.models[0].facts
-            self._known.set()
+            config.set_result(self.facts["config"])
             await decoder
         except BaseException:
             decoder.cancel()
@@ -94,7 +85,7 @@ class Scorer:
     async def stop(self) -> None:
         """End every process."""
         await self.batcher.stop()
-        await asyncio.gather(*(child.stop() for child in (self.decoder, *self.models)))
+        await asyncio.gather(self.decoder.stop(), *(model.stop() for model in self.models))
 
     @contextmanager
     def admitted(self, count: int) -> Iterator[None]:
@@ -158,10 +149,9 @@ class Scorer:
         Raises:
             ItemFailed: it is not what it should be.
         """
-        async with self._decoding:
-            job = {"kind": "split", "path": str(path), "out": str(folder)}
-            done: Message = await self._decode({**job, "items": self.limits.items})
-            return done
+        job = {"kind": "split", "path": str(path), "out": str(folder)}
+        done: Message = await self.decoder.decode({**job, "items": self.limits.items})
+        return done
 
     async def _score(self, video: Video, dimensions: tuple[str, ...], folder: Path) -> Result:
         try:
@@ -180,26 +170,11 @@ class Scorer:
         views = folder / f"views{next(self._names)}"
         async with self._prepared:
             try:
-                async with self._decoding:
-                    shape = await self._decode({**video.job, "out": str(views)})
+                shape = await self.decoder.decode({**video.job, "out": str(views)})
                 return await self.batcher.score(str(views), video.prompt, dimensions, shape)
             finally:
                 with suppress(OSError):
                     views.unlink()
-
-    async def _decode(self, job: Message) -> Any:
-        for last in (False, True):
-            try:
-                # The decoder keeps time itself; this is for one that hangs.
-                patience = 2.0 * self.limits.decode_seconds + 30
-                answer = await self.decoder.call(job, timeout=patience)
-                break
-            except ChildLost as error:
-                if last:
-                    raise ItemFailed("decode_crash", f"the decoder: {error}") from None
-        if "error" in answer:
-            raise ItemFailed(answer["error"]["type"], answer["error"]["message"])
-        return answer["done"]
 
     def _model_settings(self, device: str | None) -> Message:
         return {
@@ -208,13 +183,6 @@ class Scorer:
             "calibrated": self.settings.calibrated,
             "device": device,
         }
-
-    async def _decoder_settings(self) -> Message:
-        await self._known.wait()
-        names = ("frame_pixels", "video_pixels", "decode_memory", "decode_seconds")
-        limits = {name: getattr(self.limits, name) for name in names}
-        limits["file_bytes"] = 2 * self.limits.body_bytes
-        return {"config": self.facts["config"], "limits": limits}
 
 
 def _same(message: Message) -> Any:

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -56,7 +56,9 @@ class RequestFolder:
         self.spool, self.path = spool, path
         self.bytes = 0
 
-    async def chunks(self, request: Request, *, most: int | None = None) -> AsyncIterator[bytes]:
+    async def chunks(
+        self, request: Request, *, most: int | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """The body as it arrives, within the limits.
 
         Args:

@@ -104,8 +104,9 @@ def parse_header(data: bytes, limits: Limits) -> TensorHeader:
 
 
 def _entry(name: str, entry: Any, limits: Limits) -> tuple[tuple[int, int, int, int], int, int]:
-    fields = entry if isinstance(entry, dict) else {}
-    shape, offsets = fields.get("shape"), fields.get("data_offsets")
+    fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    shape: Any = fields.get("shape")
+    offsets: Any = fields.get("data_offsets")
     if fields.get("dtype") != "U8" or not _counts(shape, 4) or shape[3] != 3:
         raise refused(f"tensor {name[:80]!r} is not U8 of shape [T, H, W, 3]")
     if not all(shape):
