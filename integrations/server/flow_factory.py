@@ -58,7 +58,7 @@ async def compute_answer(
     rewards = []
     for index, result in enumerate(results):
         if isinstance(result, ItemFailed):
-            hint = "; start the server with --fps" if fps is None else ""
+            hint = "; start the server with --fps" if "fps" in result.message else ""
             raise RequestRefused(422, result.kind, f"video {index}: {result.message}{hint}")
         rewards.append(sum(weight * result[name] for name, weight in weights.items()))
     return {"rewards": rewards}
