@@ -130,17 +130,21 @@ class Forks:
 
     def _confine(self) -> None:
         """Limits of this process, above what it was born with."""
-        lower = {
-            resource.RLIMIT_CORE: 0,
-            resource.RLIMIT_CPU: self.limits["decode_seconds"],
-            resource.RLIMIT_DATA: _data_bytes() + self.limits["decode_memory"],
-            resource.RLIMIT_FSIZE: self.limits["file_bytes"],
-            resource.RLIMIT_NOFILE: OPEN_FILES,
-        }
-        for kind, limit in lower.items():
-            hard = resource.getrlimit(kind)[1]
-            most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
-            resource.setrlimit(kind, (most, most))
+        seconds = self.limits["decode_seconds"]
+        data = _data_bytes() + self.limits["decode_memory"]
+        written = self.limits["file_bytes"]
+        for kind, soft, hard in (
+            (resource.RLIMIT_CORE, 0, 0),
+            (resource.RLIMIT_CPU, seconds, seconds + 1),  # SIGXCPU, which tells; then SIGKILL
+            (resource.RLIMIT_DATA, data, data),
+            (resource.RLIMIT_FSIZE, written, written),
+            (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
+        ):
+            born = resource.getrlimit(kind)[1]
+            unlimited = born == resource.RLIM_INFINITY
+            resource.setrlimit(
+                kind, (soft, hard) if unlimited else (min(soft, born), min(hard, born))
+            )
 
 
 def main() -> None:

@@ -169,5 +169,6 @@ class Supervised:
                 answer.set_exception(ChildLost(reason))
 
     def _kill(self) -> None:
+        self._ready.clear()
         if self._process is not None and self._process.returncode is None:
             self._process.kill()

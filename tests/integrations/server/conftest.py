@@ -168,3 +168,9 @@ def offline(reward: VideoReward) -> Callable[..., Scores]:
             torch.set_num_threads(threads)
 
     return score
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Callable[..., Any]:
+    """Starts a server that the test may end."""
+    return lambda **settings: running(tmp_path / "server", **settings)

@@ -112,7 +112,7 @@ def test_one_that_kills_the_model_is_found() -> None:
     found = run(
         [toy],
         lambda b: asyncio.gather(
-            *map(lambda v: ask(b, v), "1 13 2".split()), return_exceptions=True
+            *(ask(b, view) for view in ("1", "13", "2")), return_exceptions=True
         ),
     )
     assert [found[0], found[2]] == [{"overall": 1.0}, {"overall": 2.0}]

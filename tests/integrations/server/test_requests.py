@@ -116,7 +116,8 @@ def test_a_bad_tensor_body(small: Any, body: bytes, status: int, message: str) -
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"prompt": ["a"]}, "0 videos"),
+        ({"prompt": ["a"]}, 'the body must be {"prompt"'),
+        ({"prompt": [], "video": []}, "0 prompts and 0 videos"),
         ({"prompt": "a", "video": [["x"]]}, 'the body must be {"prompt"'),
         ({"prompt": ["a"], "video": [[1]]}, 'the body must be {"prompt"'),
         ({"prompt": ["a", "b"], "video": [["x"]]}, "2 prompts and 1 videos"),
