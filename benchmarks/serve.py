@@ -255,8 +255,8 @@ def run_load(*, requests: int, at_once: int, clips: int) -> Load:
 
 
 def watch_memory(server: psutil.Process, load: Load, stop: threading.Event) -> None:
-    """Note the peaks, five times a second."""
-    while not stop.wait(0.2):
+    """Note the peaks, twice a second."""
+    while not stop.wait(0.5):
         total = 0
         for process in [server, *server.children(recursive=True)]:
             with suppress(psutil.Error):

@@ -6,6 +6,7 @@ here, by killing. This process itself touches no byte of any video.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import resource
@@ -158,6 +159,7 @@ def main() -> None:
         model = AIGVRewardModel(AIGVRewardConfig.from_dict(settings["config"]))
     reward = VideoReward(model)
     reward.prepare(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), fps=16.0)
+    gc.freeze()  # a collection in a fork would copy every page of this process
     channel.send(ready={})
     forks = Forks(channel, reward, settings["limits"])
     unread = b""

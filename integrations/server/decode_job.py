@@ -43,6 +43,8 @@ def run_job(
     except ItemFailed as error:
         return _error(error.kind, error.message, path)
     except VideoDecodeError as error:
+        if "Cannot allocate memory" in error.reason:
+            return _error("decode_limit", _memory(limits), path)
         return _error("decode_error", error.reason or str(error), path)
     except ValueError as error:
         return _error("invalid_item", str(error), path)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 import pytest
 import torch
 
@@ -120,6 +121,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         folder, token=TOKEN, allow_root=str(CLIPS), fps=FPS, batch_size=1, max_wait=0.0
     ) as made:
         yield made
+        # Killed, it takes its children with it all the same.
+        children = psutil.Process(made.process.pid).children(recursive=True)
+        made.process.kill()
+        _, alive = psutil.wait_procs(children, timeout=30)
+        assert len(children) == 2 and not alive
 
 
 @pytest.fixture(scope="session")
