@@ -21,6 +21,7 @@ from aigv_reward.cli.filter import filter_command
 from aigv_reward.cli.rank import rank
 from aigv_reward.cli.report import report
 from aigv_reward.cli.score import score
+from aigv_reward.cli.serve import serve
 from aigv_reward.cli.train import train
 
 __all__ = ["app", "main"]
@@ -42,6 +43,7 @@ app.command()(report)
 app.command()(evaluate)
 app.command()(audit)
 app.command()(train)
+app.command()(serve)
 app.add_typer(convert_app)
 
 

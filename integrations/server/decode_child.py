@@ -1,0 +1,196 @@
+"""The process that decodes: it forks once a video, so that a bad one takes only itself down.
+
+What a video may use is set in the fork and enforced by the kernel; time on the clock is enforced
+here, by killing. This process itself touches no byte of any video.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import time
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, NoReturn
+
+import torch
+
+from aigv_reward import AIGVRewardConfig, AIGVRewardModel, VideoReward
+from aigv_reward.integrations.server.channel import Channel
+from aigv_reward.integrations.server.decode_job import run_job
+
+OPEN_FILES = 64
+
+
+@dataclass
+class Job:
+    """One fork at work.
+
+    Attributes:
+        number: of the server's message.
+        pid: of the fork.
+        deadline: on the monotonic clock.
+        answer: what it has written so far.
+    """
+
+    number: int
+    pid: int
+    deadline: float
+    answer: bytearray = field(default_factory=bytearray)
+    late: bool = False
+
+
+class Forks:
+    """Starts, watches, ends and reports the forks.
+
+    Args:
+        channel: to the server.
+        reward: prepares views; its model has no weights.
+        limits: `frame_pixels`, `video_pixels`, `decode_memory`, `decode_seconds`, `file_bytes`.
+    """
+
+    def __init__(self, channel: Channel, reward: VideoReward, limits: dict[str, int]) -> None:
+        self.channel, self.reward, self.limits = channel, reward, limits
+        self.jobs: dict[int, Job] = {}  # by the end of the pipe that is read here
+
+    def start(self, message: dict[str, Any]) -> None:
+        """Fork for a message."""
+        number = message.pop("id")
+        end, written = os.pipe()
+        pid = os.fork()
+        if not pid:
+            self._work(message, written)
+        os.close(written)
+        deadline = time.monotonic() + 2 * self.limits["decode_seconds"]
+        self.jobs[end] = Job(number, pid, deadline)
+
+    def cancel(self, number: int) -> None:
+        """Kill the fork that works on a message nobody waits for."""
+        for job in self.jobs.values():
+            if job.number == number:
+                os.kill(job.pid, signal.SIGKILL)
+
+    def kill_late(self) -> float | None:
+        """Kill what is over time; seconds until the next one is, None without jobs."""
+        now = time.monotonic()
+        for job in self.jobs.values():
+            if job.deadline <= now and not job.late:
+                job.late = True
+                os.kill(job.pid, signal.SIGKILL)
+        waiting = [job.deadline - now for job in self.jobs.values() if not job.late]
+        return max(0.0, min(waiting)) if waiting else None
+
+    def read(self, end: int) -> None:
+        """Take what a fork has written; at its end, report it."""
+        data = os.read(end, 1 << 20)
+        job = self.jobs[end]
+        if data:
+            job.answer += data
+            return
+        os.close(end)
+        del self.jobs[end]
+        _, status = os.waitpid(job.pid, 0)
+        self.channel.send(id=job.number, **self._outcome(job, os.waitstatus_to_exitcode(status)))
+
+    def kill_all(self) -> None:
+        """End every fork."""
+        for job in self.jobs.values():
+            os.kill(job.pid, signal.SIGKILL)
+
+    def _outcome(self, job: Job, code: int) -> dict[str, Any]:
+        seconds = self.limits["decode_seconds"]
+        if job.late:
+            return _error("decode_timeout", f"decoding took longer than {2 * seconds} s")
+        if code == 0:
+            answer: dict[str, Any] = json.loads(job.answer)
+            return answer
+        if code == -signal.SIGXCPU:
+            return _error("decode_timeout", f"decoding took more than {seconds} s of a processor")
+        if code == -signal.SIGXFSZ:
+            return _error("decode_limit", "decoding wrote more than the server has room for")
+        ended = signal.Signals(-code).name if code < 0 else f"status {code}"
+        return _error("decode_crash", f"the decoder ended with {ended}; the file may be damaged")
+
+    def _work(self, message: dict[str, Any], written: int) -> NoReturn:
+        code = 1
+        try:
+            self._confine()
+            answer = json.dumps(run_job(self.reward, message, self.limits), allow_nan=False)
+            with os.fdopen(written, "wb") as pipe:
+                pipe.write(answer.encode())
+            code = 0
+        except BaseException:  # reported by the status: nothing may reach the parent's code
+            code = 1
+        finally:
+            os._exit(code)
+
+    def _confine(self) -> None:
+        """Limits of this process, above what it was born with."""
+        seconds = self.limits["decode_seconds"]
+        data = _data_bytes() + self.limits["decode_memory"]
+        written = self.limits["file_bytes"]
+        for kind, soft, hard in (
+            (resource.RLIMIT_CORE, 0, 0),
+            (resource.RLIMIT_CPU, seconds, seconds + 1),  # SIGXCPU, which tells; then SIGKILL
+            (resource.RLIMIT_DATA, data, data),
+            (resource.RLIMIT_FSIZE, written, written),
+            (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
+        ):
+            born = resource.getrlimit(kind)[1]
+            unlimited = born == resource.RLIM_INFINITY
+            resource.setrlimit(
+                kind, (soft, hard) if unlimited else (min(soft, born), min(hard, born))
+            )
+
+
+def main() -> None:
+    """Fork for each message until the server hangs up."""
+    channel = Channel()
+    for library in ("av", "decord", "PIL.Image"):  # once here rather than in every fork
+        if find_spec(library.partition(".")[0]) is not None:
+            import_module(library)
+    settings = channel.receive()
+    with torch.device("meta"):
+        model = AIGVRewardModel(AIGVRewardConfig.from_dict(settings["config"]))
+    reward = VideoReward(model)
+    reward.prepare(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), fps=16.0)
+    gc.freeze()  # a collection in a fork would copy every page of this process
+    channel.send(ready={})
+    forks = Forks(channel, reward, settings["limits"])
+    unread = b""
+    while True:
+        readable, _, _ = select.select([channel.incoming, *forks.jobs], [], [], forks.kill_late())
+        for end in readable:
+            if end != channel.incoming:
+                forks.read(end)
+                continue
+            data = os.read(end, 1 << 20)
+            if not data:
+                forks.kill_all()
+                return
+            *lines, unread = (unread + data).split(b"\n")
+            for line in lines:
+                message = json.loads(line)
+                if "cancel" in message:
+                    forks.cancel(message["cancel"])
+                else:
+                    forks.start(message)
+
+
+def _data_bytes() -> int:
+    """What the kernel counts against RLIMIT_DATA now; 0 where it does not tell."""
+    try:
+        with open("/proc/self/status") as status:
+            line = next(line for line in status if line.startswith("VmData"))
+    except (OSError, StopIteration):
+        return 0
+    return int(line.split()[1]) * 1024
+
+
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": message}}

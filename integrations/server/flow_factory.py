@@ -1,0 +1,64 @@
+"""Flow-Factory's remote reward protocol: `POST /compute`, one number a video."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from starlette.requests import Request
+
+from aigv_reward.integrations.server.asked import LONGEST_PROMPT, Video
+from aigv_reward.integrations.server.bodies import store
+from aigv_reward.integrations.server.refusals import ItemFailed, RequestRefused
+from aigv_reward.integrations.server.scorer import Scorer
+from aigv_reward.integrations.server.spool import RequestFolder
+
+WhileConnected = Callable[[Request, Awaitable[Any]], Awaitable[Any]]
+
+
+async def compute_answer(
+    request: Request, folder: RequestFolder, scorer: Scorer, while_connected: WhileConnected
+) -> dict[str, list[float]]:
+    """The answer to {"prompt": [text, ..], "video": [[base64 PNG a frame, ..], ..]}.
+
+    The protocol knows no failed video, so one refuses the request: no failure becomes a number.
+
+    Args:
+        request: whose body holds frames; other fields of it are not read.
+        folder: for its videos.
+        scorer: scores them by the server's weights, at the server's frame rate.
+        while_connected: runs the work for as long as the client waits.
+
+    Returns:
+        {"rewards": [..]}, one a video, in order.
+
+    Raises:
+        RequestRefused: a body that is not as above, or a video that has no score.
+    """
+    body = folder.path / "body"
+    await store(request, folder, body)
+    try:
+        found = await while_connected(request, scorer.split(body, folder.path))
+    except ItemFailed as error:
+        raise RequestRefused(422, error.kind, error.message) from None
+    fps = scorer.settings.fps
+    videos = []
+    for index, (path, prompt) in enumerate(zip(found["videos"], found["prompts"], strict=True)):
+        if len(prompt) > LONGEST_PROMPT:
+            raise RequestRefused(
+                422,
+                "invalid_request",
+                f"prompt {index} has {len(prompt)} characters, above the limit of {LONGEST_PROMPT}",
+            )
+        videos.append(Video(str(index), prompt or None, {"kind": "png", "path": path, "fps": fps}))
+    weights = scorer.facts["weights"]
+    with scorer.admitted(len(videos)):
+        scored = scorer.score(videos, tuple(weights), folder.path)
+        results = await while_connected(request, scored)
+    rewards = []
+    for index, result in enumerate(results):
+        if isinstance(result, ItemFailed):
+            hint = "; start the server with --fps" if "fps" in result.message else ""
+            raise RequestRefused(422, result.kind, f"video {index}: {result.message}{hint}")
+        rewards.append(sum(weight * result[name] for name, weight in weights.items()))
+    return {"rewards": rewards}

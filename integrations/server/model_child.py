@@ -1,0 +1,130 @@
+"""The process that holds the model: batches of prepared views in, scores out."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from aigv_reward import VideoReward
+from aigv_reward.integrations.server.channel import Channel
+
+WARM_FRAMES = (2, 3, 64, 64)
+
+
+class Scoring:
+    """Scores views that the decoders left in files.
+
+    Args:
+        reward: what to score with.
+    """
+
+    def __init__(self, reward: VideoReward) -> None:
+        self.reward = reward
+        # Also the first pass through the model, which is slower than the others.
+        self.template = reward.prepare(torch.zeros(WARM_FRAMES, dtype=torch.uint8), fps=16.0)
+        self.fatal = False
+        reward.score_views(self.template)
+
+    def results(
+        self, views: Sequence[str], prompts: Sequence[str | None], dimensions: Sequence[Any]
+    ) -> list[dict[str, Any]]:
+        """A result a video, in order: its scores, or its error.
+
+        Where the batch fails, each video is scored alone, so that one costs the others nothing.
+
+        Args:
+            views: files with the tensors of one video each.
+            prompts: one or None a video.
+            dimensions: what to score.
+        """
+        found: list[dict[str, Any]] = [{} for _ in views]
+        loaded = {}
+        for index, path in enumerate(views):
+            try:
+                loaded[index] = load_file(path)
+            except (OSError, SafetensorError):
+                found[index] = _error("decode_error", "its views are gone")
+        try:
+            batch = self._score(list(loaded.values()), [prompts[i] for i in loaded], dimensions)
+            for index, scores in zip(loaded, batch, strict=True):
+                found[index] = {"scores": scores}
+        except (ValueError, RuntimeError):
+            for index, tensors in loaded.items():
+                found[index] = self._alone(tensors, prompts[index], dimensions)
+        return found
+
+    def _alone(
+        self, tensors: dict[str, torch.Tensor], prompt: str | None, dimensions: Sequence[Any]
+    ) -> dict[str, Any]:
+        try:
+            return {"scores": self._score([tensors], [prompt], dimensions)[0]}
+        except ValueError as error:
+            return _error("invalid_item", str(error))
+        except torch.OutOfMemoryError:
+            return _error("model_error", "the model ran out of memory")
+        except RuntimeError as error:
+            self.fatal = True  # a device that failed once may fail for ever
+            return _error("model_error", f"the model failed ({type(error).__name__})")
+
+    def _score(
+        self,
+        tensors: Sequence[dict[str, torch.Tensor]],
+        prompts: Sequence[str | None],
+        dimensions: Sequence[Any],
+    ) -> list[dict[str, float]]:
+        if not tensors:
+            return []
+        joined = {name: torch.cat([one[name] for one in tensors]) for name in tensors[0]}
+        views = replace(self.template, **joined)
+        values = self.reward.score_views(views, prompts, dimensions=dimensions)
+        columns = {name: column.float().tolist() for name, column in values.items()}
+        return [{name: column[i] for name, column in columns.items()} for i in range(len(tensors))]
+
+
+def facts(reward: VideoReward) -> dict[str, Any]:
+    """What the server and its clients are told of a reward."""
+    return {
+        "config": reward.model.config.to_dict(),
+        "score_version": reward.model.config.score_version,
+        "dimensions": list(reward.dimensions),
+        "trained": list(reward.trained),
+        "calibrated": reward.calibrated,
+        "weights": dict(reward.weights),
+        "device": str(reward.device),
+    }
+
+
+@torch.no_grad()
+def main() -> None:
+    """Load the checkpoint that the server names, then answer until it hangs up."""
+    channel = Channel()
+    settings = channel.receive()
+    try:
+        reward = VideoReward.from_pretrained(
+            settings["checkpoint"],
+            weights=settings["weights"],
+            calibrated=settings["calibrated"],
+            device=settings["device"] or ("cuda" if torch.cuda.is_available() else "cpu"),
+        )
+        scoring = Scoring(reward)
+        channel.send(ready=facts(reward))
+    except (ValueError, OSError, RuntimeError, AssertionError, SafetensorError) as error:
+        channel.send(failed=f"{type(error).__name__}: {error}")
+        sys.exit(1)
+    for message in channel.messages():
+        if "cancel" in message:
+            continue
+        results = scoring.results(message["views"], message["prompts"], message["dimensions"])
+        channel.send(id=message["id"], results=results)
+        if scoring.fatal:
+            sys.exit(1)
+
+
+def _error(kind: str, message: str) -> dict[str, Any]:
+    return {"error": {"type": kind, "message": message}}

@@ -1,0 +1,230 @@
+"""Requests that get no results say why."""
+
+from __future__ import annotations
+
+import json
+import socket
+import struct
+import time
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aigv_reward.integrations.server import Limits
+from aigv_reward.integrations.server.refusals import RequestRefused
+from aigv_reward.integrations.server.tensor_header import TensorPlace, header_size, parse_header
+
+TENSORS = "application/vnd.aigv.safetensors"
+
+
+def file_request(items: list[dict[str, Any]], *names: str, **more: Any) -> dict[str, Any]:
+    return {
+        "data": {"request": json.dumps({"items": items, **more})},
+        "files": dict.fromkeys(names, b"bytes") or {"": b""},
+    }
+
+
+def header(tensors: Any, items: Any = None, *, length: int | None = None) -> bytes:
+    asked = items if items is not None else [{"tensor": name} for name in tensors]
+    fields = {"__metadata__": {"aigv_reward": json.dumps({"items": asked})}, **tensors}
+    text = json.dumps(fields).encode()
+    return struct.pack("<Q", len(text) if length is None else length) + text
+
+
+def tensor(shape: list[int], start: int = 0, **more: Any) -> dict[str, Any]:
+    size = 1
+    for side in shape:
+        size *= side
+    return {"dtype": "U8", "shape": shape, "data_offsets": [start, start + size], **more}
+
+
+SMALL = tensor([2, 4, 4, 3])
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "message"),
+    [
+        (file_request([], "a"), 422, "items: List should have at least 1 item"),
+        (file_request([{"file": "a", "fps": 3}], "a"), 422, "items.0.fps: Extra inputs"),
+        (file_request([{"file": 3}], "a"), 422, "items.0.file: Input should be a valid string"),
+        (file_request([{"file": "b"}], "a"), 422, "file 'b' is not among the parts"),
+        (file_request([{"file": "a"}], "a", "b"), 422, "file 'b' belongs to no item"),
+        (file_request([{"file": "a"}] * 9, "a"), 413, "9 items, above the limit of 8; send fewer"),
+        (
+            file_request([{"file": "a", "id": "x"}, {"file": "a", "id": "x"}], "a"),
+            422,
+            "two items have the id 'x'; make them differ",
+        ),
+        (
+            file_request([{"file": "a"}], "a", dimensions=["beauty"]),
+            422,
+            "unknown dimension 'beauty'; this server scores technical, motion, semantic, overall",
+        ),
+        ({"files": {"a": b"bytes"}}, 422, "the body has no field 'request'"),
+        (
+            {"content": b"x", "headers": {"content-type": "multipart/form-data"}},
+            422,
+            "Missing boundary in multipart.",
+        ),
+        ({"json": {"items": [{"path": "a"}]}}, 403, "start it with --allow-root, or send the"),
+        ({"content": b"{", "headers": {"content-type": "application/json"}}, 422, "Invalid JSON"),
+        ({"json": {"items": [{"path": "a" * 70_000}]}}, 413, "longer than 65536 bytes"),
+        ({"content": b"x", "headers": {"content-type": "text/html"}}, 415, "content type 'text/h"),
+    ],
+)
+def test_a_bad_request(small: Any, request_: dict[str, Any], status: int, message: str) -> None:
+    with small.client() as client:
+        response = client.post("/v1/score", **request_)
+    assert message in response.json()["error"]["message"]
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        (b"", 422, "it ends after 0 bytes, before its header"),
+        (header({}, length=1 << 40), 422, "its header declares 1099511627776 bytes, above 65536"),
+        (struct.pack("<Q", 4) + b"nope", 422, "its header is not JSON"),
+        (struct.pack("<Q", 2) + b"[]", 422, "its header is no JSON object"),
+        (struct.pack("<Q", 2) + b"{}", 422, "its metadata has no text 'aigv_reward'"),
+        (header({"a": {**SMALL, "dtype": "F32"}}), 422, "tensor 'a' is not U8 of shape"),
+        (header({"a": tensor([2, 4, 4, 4])}), 422, "tensor 'a' is not U8 of shape"),
+        (header({"a": tensor([0, 4, 4, 3])}), 422, "of shape [0, 4, 4, 3] holds no pixels"),
+        (header({"a": tensor([2, -4, -4, 3])}), 422, "tensor 'a' is not U8 of shape"),
+        (header({"a": {**SMALL, "data_offsets": [0, 9]}}), 422, "do not fit its shape"),
+        (header({"a": SMALL, "b": SMALL}), 422, "its tensors overlap or leave gaps"),
+        (header({"a": tensor([2, 4, 4, 3], 5)}), 422, "its tensors overlap or leave gaps"),
+        (header({"a": tensor([1 << 30, 1 << 15, 1 << 15, 3])}), 413, "is above the limit of"),
+        (header({"a": tensor([1, 600, 600, 3])}), 413, "is above the limit of 262144 pixels"),
+        (header({"a": tensor([20, 480, 480, 3])}), 413, "or 4194304 a video"),
+        (header({"a": SMALL}), 422, "bytes, before the "),
+        (header({"a": SMALL}) + bytes(97), 422, "it goes on after the "),
+        (header({"a": SMALL}, [{"tensor": "b"}]) + bytes(96), 422, "is not in both the body and"),
+        (header({"a": SMALL}, [{"tensor": "a", "fps": -1}]) + bytes(96), 422, "greater than 0"),
+    ],
+)
+def test_a_bad_tensor_body(small: Any, body: bytes, status: int, message: str) -> None:
+    with small.client() as client:
+        response = client.post("/v1/score", content=body, headers={"content-type": TENSORS})
+    assert message in response.json()["error"]["message"]
+    assert response.status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"prompt": ["a"]}, 'the body must be {"prompt"'),
+        ({"prompt": [], "video": []}, "0 prompts and 0 videos"),
+        ({"prompt": "a", "video": [["x"]]}, 'the body must be {"prompt"'),
+        ({"prompt": ["a"], "video": [[1]]}, 'the body must be {"prompt"'),
+        ({"prompt": ["a", "b"], "video": [["x"]]}, "2 prompts and 1 videos"),
+        ({"prompt": ["a"], "video": [[]]}, "video 0: the video has no frames"),
+        ({"prompt": ["a"], "video": [["!"]]}, "video 0: frame 0 is not base64"),
+        ({"prompt": ["a" * 20_001], "video": [["x"]]}, "prompt 0 has 20001 characters"),
+        ([], 'the body must be {"prompt"'),
+    ],
+)
+def test_a_bad_compute_body(small: Any, body: Any, message: str) -> None:
+    with small.client() as client:
+        response = client.post("/compute", json=body)
+    assert message in response.json()["error"]["message"]
+    assert response.status_code == 422
+    assert "rewards" not in response.json()
+
+
+def test_a_body_that_is_too_long_is_counted_while_it_comes(small: Any) -> None:
+    sent = 0
+
+    def chunks() -> Any:
+        nonlocal sent
+        for _ in range(1000):
+            sent += 1 << 20
+            yield bytes(1 << 20)
+
+    with small.client() as client:
+        try:
+            status = client.post("/compute", content=chunks()).status_code
+        except httpx.TransportError:  # the connection is closed while the client still sends
+            status = 413
+    assert status == 413
+    assert sent < 200 << 20
+
+
+def raw(server: Any, head: str, *pieces: bytes, pause: float = 0.0) -> tuple[int, bytes]:
+    url = httpx.URL(server.url)
+    with socket.create_connection((url.host, url.port), timeout=30) as connection:
+        connection.sendall(head.replace("\n", "\r\n").encode() + b"\r\n\r\n")
+        for piece in pieces:
+            time.sleep(pause)
+            try:
+                connection.sendall(piece)
+            except OSError:
+                break
+        answer = b""
+        while data := connection.recv(65536):
+            answer += data
+    return int(answer.split()[1]), answer
+
+
+def test_a_declared_length_is_refused_before_the_body(small: Any) -> None:
+    head = "POST /compute HTTP/1.1\nhost: x\ncontent-length: 99999999999"
+    status, answer = raw(small, head)
+    assert status == 413
+    assert b"the body is longer than 8388608 bytes" in answer
+    assert b"connection: close" in answer
+
+
+def test_a_body_that_drips_is_given_up(small: Any) -> None:
+    head = "POST /compute HTTP/1.1\nhost: x\ncontent-length: 1000"
+    status, answer = raw(small, head, *[b"x"] * 8, pause=0.2)
+    assert status == 408
+    assert b"the body did not arrive within 1 s; send fewer videos at once" in answer
+
+
+def test_routes_that_are_none(small: Any) -> None:
+    with small.client() as client:
+        assert client.get("/docs").json()["error"]["type"] == "not_found"
+        assert client.get("/v1/score").json()["error"]["type"] == "wrong_method"
+
+
+LIMITS = Limits()
+
+
+@given(st.binary(max_size=200))
+def test_any_header_is_read_or_refused(data: bytes) -> None:
+    body = struct.pack("<Q", len(data)) + data
+    with pytest.raises(RequestRefused):
+        parse_header(body, LIMITS)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner),
+    max_leaves=8,
+)
+
+
+@given(JSON_VALUES, JSON_VALUES, st.sampled_from(["U8", "F32", None, 3]))
+def test_any_entry_is_read_or_refused(shape: Any, offsets: Any, dtype: Any) -> None:
+    body = header({"a": {"dtype": dtype, "shape": shape, "data_offsets": offsets}})
+    with pytest.raises(RequestRefused):
+        parse_header(body, LIMITS)
+
+
+@given(st.lists(st.tuples(*[st.integers(1, 4)] * 3), max_size=4))
+def test_good_headers_place_every_tensor(shapes: list[tuple[int, int, int]]) -> None:
+    tensors, start = {}, 0
+    for index, (frames, height, width) in enumerate(shapes):
+        entry = tensor([frames, height, width, 3], start)
+        tensors[str(index)] = entry
+        start = entry["data_offsets"][1]
+    body = header(tensors)
+    assert header_size(body, LIMITS) == len(body)
+    parsed = parse_header(body, LIMITS)
+    assert parsed.size == len(body) + start
+    for name, entry in tensors.items():
+        place = TensorPlace(len(body) + entry["data_offsets"][0], tuple(entry["shape"]))
+        assert parsed.places[name] == place
