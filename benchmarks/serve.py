@@ -69,9 +69,9 @@ class Clip:
 
 
 @torch.no_grad()
-def known_clips(count: int) -> list[Clip]:
+def known_clips(count: int, checkpoint: str) -> list[Clip]:
     """Clips scored by the library, each alone."""
-    reward = VideoReward.from_pretrained()
+    reward = VideoReward.from_pretrained(checkpoint)
     made = []
     for path in CLIPS[:count]:
         frames = read_video(path).frames[:16, :, :96, :128].contiguous()
@@ -223,11 +223,12 @@ def model_process(server: psutil.Process) -> psutil.Process:
     return found[0]
 
 
-def run_load(*, requests: int, at_once: int, clips: int) -> Load:
+def run_load(*, requests: int, at_once: int, clips: int, checkpoint: str = "lite") -> Load:
     """Start a server, send the requests, kill its model half-way, and stop it."""
     load = Load()
-    known = known_clips(clips)
+    known = known_clips(clips, checkpoint)
     command = [sys.executable, "-m", "aigv_reward", "serve", "--port", "0"]
+    command += ["--checkpoint", checkpoint]
     with subprocess.Popen(
         [*command, "--allow-root", str(CLIPS[0].parent)], stderr=subprocess.PIPE, text=True
     ) as process:

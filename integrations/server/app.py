@@ -21,7 +21,7 @@ from aigv_reward.integrations.server.asked import Video, check_dimensions
 from aigv_reward.integrations.server.bodies import JSON, MULTIPART, TENSORS, read_body
 from aigv_reward.integrations.server.flow_factory import compute_answer
 from aigv_reward.integrations.server.gate import Gate
-from aigv_reward.integrations.server.refusals import ItemFailed, RequestRefused
+from aigv_reward.integrations.server.refusals import ItemFailed, RequestRefused, error_answer
 from aigv_reward.integrations.server.scorer import Result, Scorer
 from aigv_reward.integrations.server.settings import ServerSettings
 from aigv_reward.integrations.server.spool import RequestFolder, Spool
@@ -94,7 +94,8 @@ def create_app(settings: ServerSettings, scorer: Scorer, spool: Spool) -> ASGIAp
     @app.get("/readyz")
     @app.get("/health")
     async def readyz() -> Response:
-        require_ready(scorer)
+        if not scorer.ready:
+            raise RequestRefused(503, "loading", "the model is being loaded", retry_after=2)
         return as_json({"status": "ready"})
 
     @app.get("/v1/info")
@@ -122,15 +123,12 @@ def create_app(settings: ServerSettings, scorer: Scorer, spool: Spool) -> ASGIAp
         headers = {"connection": "close"}
         if error.retry_after is not None:
             headers["retry-after"] = str(error.retry_after)
-        return as_json(
-            {"error": {"type": error.kind, "message": error.message}}, error.status, headers
-        )
+        return as_json(error_answer(error.kind, error.message), error.status, headers)
 
     @app.exception_handler(HTTPException)
     async def no_route(request: Request, error: HTTPException) -> Response:
         kind = {404: "not_found", 405: "wrong_method"}.get(error.status_code, "refused")
-        content = {"error": {"type": kind, "message": str(error.detail)}}
-        return as_json(content, error.status_code, error.headers)
+        return as_json(error_answer(kind, str(error.detail)), error.status_code, error.headers)
 
     return Gate(
         app,
@@ -142,10 +140,10 @@ def create_app(settings: ServerSettings, scorer: Scorer, spool: Spool) -> ASGIAp
 
 
 def require_ready(scorer: Scorer) -> None:
-    """Refuse while the model loads or is started anew.
+    """Refuse until the model has been loaded once; while it is started anew, requests wait.
 
     Raises:
-        RequestRefused: it is not ready.
+        RequestRefused: it has not been.
     """
     if not scorer.facts:
         raise RequestRefused(503, "loading", "the model is being loaded", retry_after=2)
@@ -180,8 +178,7 @@ def result_rows(videos: Sequence[Video], results: Sequence[Result]) -> list[dict
     rows: list[dict[str, Any]] = []
     for video, result in zip(videos, results, strict=True):
         if isinstance(result, ItemFailed):
-            told = {"error": {"type": result.kind, "message": result.message}}
-            rows.append({"id": video.id, **told})
+            rows.append({"id": video.id, **error_answer(result.kind, result.message)})
         else:
             rows.append({"id": video.id, "scores": result})
     return rows

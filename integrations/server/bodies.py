@@ -109,6 +109,12 @@ async def _multipart(request: Request, folder: RequestFolder, limits: Limits) ->
         paths: dict[str, str] = {}
         for number, (name, part) in enumerate(form.multi_items()):
             if isinstance(part, UploadFile):
+                if name in paths:
+                    raise RequestRefused(
+                        422,
+                        "invalid_multipart",
+                        f"two parts have the name {name[:80]!r}; make them differ",
+                    )
                 paths[name] = str(folder.path / f"file{number}")
                 await asyncio.to_thread(_copy, part, paths[name])
     finally:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import select
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -22,9 +22,11 @@ import torch
 
 from aigv_reward import AIGVRewardConfig, AIGVRewardModel, VideoReward
 from aigv_reward.integrations.server.channel import Channel
+from aigv_reward.integrations.server.confinement import confine
 from aigv_reward.integrations.server.decode_job import run_job
+from aigv_reward.integrations.server.refusals import error_answer
 
-OPEN_FILES = 64
+MOST_DESCRIPTORS = 1024
 
 
 @dataclass
@@ -105,21 +107,29 @@ class Forks:
     def _outcome(self, job: Job, code: int) -> dict[str, Any]:
         seconds = self.limits["decode_seconds"]
         if job.late:
-            return _error("decode_timeout", f"decoding took longer than {2 * seconds} s")
+            return error_answer("decode_timeout", f"decoding took longer than {2 * seconds} s")
         if code == 0:
-            answer: dict[str, Any] = json.loads(job.answer)
-            return answer
+            with suppress(ValueError):
+                answer: dict[str, Any] = json.loads(job.answer)
+                return answer
         if code == -signal.SIGXCPU:
-            return _error("decode_timeout", f"decoding took more than {seconds} s of a processor")
+            return error_answer(
+                "decode_timeout", f"decoding took more than {seconds} s of a processor"
+            )
         if code == -signal.SIGXFSZ:
-            return _error("decode_limit", "decoding wrote more than the server has room for")
+            return error_answer("decode_limit", "decoding wrote more than the server has room for")
         ended = signal.Signals(-code).name if code < 0 else f"status {code}"
-        return _error("decode_crash", f"the decoder ended with {ended}; the file may be damaged")
+        return error_answer(
+            "decode_crash", f"the decoder ended with {ended}; the file may be damaged"
+        )
 
     def _work(self, message: dict[str, Any], written: int) -> NoReturn:
         code = 1
         try:
-            self._confine()
+            # A fork that a video takes over has no line to the server, nor to other forks.
+            os.closerange(3, written)
+            os.closerange(written + 1, MOST_DESCRIPTORS)
+            confine(self.limits)
             answer = json.dumps(run_job(self.reward, message, self.limits), allow_nan=False)
             with os.fdopen(written, "wb") as pipe:
                 pipe.write(answer.encode())
@@ -128,24 +138,6 @@ class Forks:
             code = 1
         finally:
             os._exit(code)
-
-    def _confine(self) -> None:
-        """Limits of this process, above what it was born with."""
-        seconds = self.limits["decode_seconds"]
-        data = _data_bytes() + self.limits["decode_memory"]
-        written = self.limits["file_bytes"]
-        for kind, soft, hard in (
-            (resource.RLIMIT_CORE, 0, 0),
-            (resource.RLIMIT_CPU, seconds, seconds + 1),  # SIGXCPU, which tells; then SIGKILL
-            (resource.RLIMIT_DATA, data, data),
-            (resource.RLIMIT_FSIZE, written, written),
-            (resource.RLIMIT_NOFILE, OPEN_FILES, OPEN_FILES),
-        ):
-            born = resource.getrlimit(kind)[1]
-            unlimited = born == resource.RLIM_INFINITY
-            resource.setrlimit(
-                kind, (soft, hard) if unlimited else (min(soft, born), min(hard, born))
-            )
 
 
 def main() -> None:
@@ -180,17 +172,3 @@ def main() -> None:
                     forks.cancel(message["cancel"])
                 else:
                     forks.start(message)
-
-
-def _data_bytes() -> int:
-    """What the kernel counts against RLIMIT_DATA now; 0 where it does not tell."""
-    try:
-        with open("/proc/self/status") as status:
-            line = next(line for line in status if line.startswith("VmData"))
-    except (OSError, StopIteration):
-        return 0
-    return int(line.split()[1]) * 1024
-
-
-def _error(kind: str, message: str) -> dict[str, Any]:
-    return {"error": {"type": kind, "message": message}}

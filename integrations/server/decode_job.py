@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from aigv_reward import VideoDecodeError, VideoReward
-from aigv_reward.integrations.server.refusals import ItemFailed, as_message
+from aigv_reward.integrations.server.refusals import ItemFailed, as_message, error_answer
 
 # As for decoding itself: no playlist, nothing that opens another file.
 FORMATS = (
@@ -154,11 +154,7 @@ def check_frame_size(path: str, most: int) -> None:
     except av.error.FFmpegError as error:
         raise ItemFailed("decode_error", f"{error.strerror} (FFmpeg)") from error
     for width, height in sizes:
-        if width * height > most:
-            raise ItemFailed(
-                "decode_limit",
-                f"its frames are {width}x{height}, above the limit of {most} pixels; scale it down",
-            )
+        check_pixels(width, height, 0, {"frame_pixels": most, "video_pixels": 0})
 
 
 def check_pixels(width: int, height: int, total: int, limits: Mapping[str, int]) -> None:
@@ -197,5 +193,4 @@ def _memory(limits: Mapping[str, int]) -> str:
 
 
 def _error(kind: str, message: str, path: str) -> dict[str, Any]:
-    text = as_message(message.replace(path, "the video"))
-    return {"error": {"type": kind, "message": text}}
+    return error_answer(kind, as_message(message.replace(path, "the video")))

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from aigv_reward.integrations.server.metrics import Metrics
+from aigv_reward.integrations.server.refusals import error_answer
 
 _log = logging.getLogger("aigv_reward.server")
 
@@ -104,7 +105,7 @@ def _credential(header: bytes) -> bytes:
 async def _answer(
     send: Send, status: int, kind: str, message: str, headers: Mapping[str, str]
 ) -> None:
-    body = json.dumps({"error": {"type": kind, "message": message}}).encode()
+    body = json.dumps(error_answer(kind, message)).encode()
     fields: list[Any] = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),

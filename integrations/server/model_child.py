@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from aigv_reward import VideoReward
 from aigv_reward.integrations.server.channel import Channel
+from aigv_reward.integrations.server.refusals import error_answer
 
 WARM_FRAMES = (2, 3, 64, 64)
 
@@ -49,7 +50,7 @@ class Scoring:
             try:
                 loaded[index] = load_file(path)
             except (OSError, SafetensorError):
-                found[index] = _error("decode_error", "its views are gone")
+                found[index] = error_answer("decode_error", "its views are gone")
         try:
             batch = self._score(list(loaded.values()), [prompts[i] for i in loaded], dimensions)
             for index, scores in zip(loaded, batch, strict=True):
@@ -65,12 +66,12 @@ class Scoring:
         try:
             return {"scores": self._score([tensors], [prompt], dimensions)[0]}
         except ValueError as error:
-            return _error("invalid_item", str(error))
+            return error_answer("invalid_item", str(error))
         except torch.OutOfMemoryError:
-            return _error("model_error", "the model ran out of memory")
+            return error_answer("model_error", "the model ran out of memory")
         except RuntimeError as error:
             self.fatal = True  # a device that failed once may fail for ever
-            return _error("model_error", f"the model failed ({type(error).__name__})")
+            return error_answer("model_error", f"the model failed ({type(error).__name__})")
 
     def _score(
         self,
@@ -124,7 +125,3 @@ def main() -> None:
         channel.send(id=message["id"], results=results)
         if scoring.fatal:
             sys.exit(1)
-
-
-def _error(kind: str, message: str) -> dict[str, Any]:
-    return {"error": {"type": kind, "message": message}}

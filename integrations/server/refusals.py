@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 LONGEST_MESSAGE = 500
 
 
@@ -44,3 +46,8 @@ def as_message(text: str) -> str:
     line = " ".join(text.split())
     line = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in line)
     return line if len(line) <= LONGEST_MESSAGE else f"{line[: LONGEST_MESSAGE - 3]}..."
+
+
+def error_answer(kind: str, message: str) -> dict[str, Any]:
+    """How a child says that a video has no score, and how a client is told."""
+    return {"error": {"type": kind, "message": message}}

@@ -149,13 +149,17 @@ class Supervised:
                 _log.warning("child=%s not started: %s", self.name, type(error).__name__)
 
     async def _read(self, process: Process) -> None:
+        """Hand out answers until the child ends, or says what is none."""
         assert process.stdout is not None
-        while (line := await process.stdout.readline()).endswith(b"\n"):
-            message: Message = json.loads(line)
-            answer = self._pending.get(message.pop("id"))
-            self._delay = 0.0
-            if answer is not None and not answer.done():
-                answer.set_result(message)
+        try:
+            while (line := await process.stdout.readline()).endswith(b"\n"):
+                message: Message = json.loads(line)
+                answer = self._pending.get(message.pop("id"))
+                self._delay = 0.0
+                if answer is not None and not answer.done():
+                    answer.set_result(message)
+        except ValueError:
+            self._kill()
 
     def _send(self, message: Message) -> None:
         process = self._process

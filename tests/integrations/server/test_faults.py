@@ -64,10 +64,15 @@ def test_killed_children_lose_no_request(small: Any, clips: dict[str, Path], off
         time.sleep(0.1)
         for victim in victims:
             victim.kill()
+        with small.client() as client:
+            wait_until(lambda: client.get("/readyz").status_code == 503)
+            assert client.get("/healthz").status_code == 200
         answers.append(pool.submit(post, small, clips["city_noise"]))
         for answer in answers:
             (result,) = answer.result().json()["results"]
             assert result["scores"] == pytest.approx(expected, abs=1e-5)
+    with small.client() as client:
+        assert client.get("/readyz").status_code == 200
     for name, module, victim in zip(
         ("model0", "decoder"), ("model_child", "decode_child"), victims, strict=True
     ):
@@ -175,6 +180,8 @@ def main():
         return
     channel.send(ready=settings)
     for message in channel.messages():
+        if "garble" in message:
+            channel._outgoing.write(b"no json\\n")
         time.sleep(message.get("sleep", 0))
         if "exit" in message:
             raise SystemExit(message["exit"])
@@ -216,9 +223,11 @@ def test_a_child_is_started_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             with pytest.raises(ChildLost, match=r"no answer within 0\.2 s"):
                 await toy.call({"sleep": 60}, timeout=0.2)
             assert not toy.ready
+            with pytest.raises(ChildLost, match="ended by SIGKILL"):
+                await toy.call({"garble": 1, "sleep": 60}, timeout=60)
             assert await toy.call({"n": 5}, timeout=60) == {"n": 5}
         finally:
             await toy.stop()
 
     asyncio.run(main())
-    assert restarts == ["toy", "toy"]
+    assert restarts == ["toy"] * 3

@@ -63,6 +63,14 @@ SMALL = tensor([2, 4, 4, 3])
             422,
             "unknown dimension 'beauty'; this server scores technical, motion, semantic, overall",
         ),
+        (
+            {
+                "data": {"request": json.dumps({"items": [{"file": "a"}]})},
+                "files": [("a", b"one"), ("a", b"two")],
+            },
+            422,
+            "two parts have the name 'a'; make them differ",
+        ),
         ({"files": {"a": b"bytes"}}, 422, "the body has no field 'request'"),
         (
             {"content": b"x", "headers": {"content-type": "multipart/form-data"}},
