@@ -82,7 +82,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(repository: Path, built: P
     with zipfile.ZipFile(path) as wheel:
         names = {name for name in wheel.namelist() if ".dist-info/" not in name}
         (entry_points,) = (name for name in wheel.namelist() if name.endswith("entry_points.txt"))
-        assert "aigv-reward = aigv_reward.cli:main" in wheel.read(entry_points).decode()
+        declared = wheel.read(entry_points).decode()
+        assert "aigv-reward = aigv_reward.cli:main" in declared
+        plugin = "aigv_reward = aigv_reward.integrations.frameworks.data_juicer"
+        assert f"[data_juicer.ops]\n{plugin}" in declared
         (metadata,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         assert "License-Expression: Apache-2.0" in wheel.read(metadata).decode()
         assert any(name.endswith(".dist-info/licenses/LICENSE") for name in wheel.namelist())

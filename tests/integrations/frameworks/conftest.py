@@ -4,8 +4,10 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import av
 import pytest
 import torch
 from torch import Tensor
@@ -94,15 +96,61 @@ def expected(
 
 
 @pytest.fixture(scope="session")
-def flow_factory() -> Iterator[Any]:
-    """The small Flow-Factory of this folder."""
+def _hosts() -> Iterator[None]:
     sys.path.insert(0, str(HOSTS))
-    try:
-        import flow_factory.rewards.my_reward_remote
+    yield
+    sys.path.remove(str(HOSTS))
 
-        yield flow_factory.rewards
-    finally:
-        sys.path.remove(str(HOSTS))
+
+@pytest.fixture(scope="session")
+def flow_factory(_hosts: None) -> Any:
+    """The small Flow-Factory of this folder."""
+    import flow_factory.rewards.my_reward_remote
+
+    return flow_factory.rewards
+
+
+@pytest.fixture(scope="session")
+def data_juicer(_hosts: None) -> Any:
+    """The operators of the small data-juicer of this folder."""
+    import data_juicer.ops
+
+    return data_juicer.ops
+
+
+@pytest.fixture(scope="session")
+def nemo_curator(_hosts: None) -> Any:
+    """The stages of the small NeMo Curator of this folder."""
+    import nemo_curator.stages.base
+
+    return nemo_curator.stages.base
+
+
+@pytest.fixture
+def named(toy: Any, broken: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What a host's configuration calls the toy; "my_rewards:broken" fails."""
+    module = ModuleType("my_rewards")
+    module.toy, module.broken = toy, broken  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "my_rewards", module)
+    return "my_rewards:toy"
+
+
+@pytest.fixture(scope="session")
+def clips(frames: Tensor, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Two mp4 files of 16 frames a second: noise, and the same noise at a fifth of its contrast."""
+    folder = tmp_path_factory.mktemp("clips")
+    paths = []
+    for index, contrast in enumerate((1.0, 0.2)):
+        path = folder / f"{index}.mp4"
+        with av.open(path, "w") as container:
+            stream = container.add_stream("libx264", rate=16)
+            stream.height, stream.width = frames.shape[-2:]
+            stream.pix_fmt = "yuv420p"
+            for picture in (frames[0] * 255 * contrast).byte().permute(0, 2, 3, 1).numpy():
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            container.mux(stream.encode())
+        paths.append(path)
+    return paths
 
 
 @pytest.fixture

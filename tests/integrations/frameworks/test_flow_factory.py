@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -28,14 +28,6 @@ ENTRY = {
     "dtype": "float32",
     "fps": 16,
 }
-
-
-@pytest.fixture
-def named(toy: Any, broken: Any, monkeypatch: pytest.MonkeyPatch) -> str:
-    module = ModuleType("my_rewards")
-    module.toy, module.broken = toy, broken  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "my_rewards", module)
-    return "my_rewards:toy"
 
 
 def samples_of(frames: Any, prompts: list[str]) -> list[SimpleNamespace]:

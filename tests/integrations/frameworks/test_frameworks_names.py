@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,8 @@ def python(code: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_every_public_name_has_a_home_and_loads(flow_factory: Any) -> None:
+@pytest.mark.usefixtures("flow_factory", "data_juicer", "nemo_curator")
+def test_every_public_name_has_a_home_and_loads() -> None:
     assert sorted(frameworks.__all__) == sorted(frameworks._HOME)
     for name in frameworks.__all__:
         home = getattr(frameworks, name).__module__
@@ -46,6 +46,16 @@ def test_a_name_that_is_none() -> None:
             "FlowFactoryReward",
             "flow_factory",
             "FlowFactoryReward needs Flow-Factory: install it from https://github.com/",
+        ),
+        (
+            "DataJuicerFilter",
+            "data_juicer",
+            "DataJuicerFilter needs data-juicer: pip install py-data-juicer",
+        ),
+        (
+            "NeMoCuratorStage",
+            "nemo_curator",
+            "NeMoCuratorStage needs NeMo Curator: pip install nemo-curator",
         ),
     ],
 )
