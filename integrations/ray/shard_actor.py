@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from aigv_reward.corpus import ShardWorker
@@ -28,6 +29,8 @@ class ShardActor:
             ValueError: it is not there.
         """
         folder, settings, item_timeout, ahead = self._arguments
+        # Else the process that scores would import the script of Ray's workers, and Ray with it.
+        vars(sys.modules["__main__"]).pop("__file__", None)
         try:
             self._worker = ShardWorker(folder, settings, item_timeout=item_timeout, ahead=ahead)
         except ValueError as error:

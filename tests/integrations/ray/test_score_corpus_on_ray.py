@@ -133,10 +133,12 @@ def test_a_model_that_cannot_be_loaded_ends_the_run(texts: Texts, tmp_path: Path
         run_on_ray(texts("a"), tmp_path / "run", settings=RaySettings(fail=True))
 
 
-@pytest.mark.usefixtures("cluster_address")
-def test_a_machine_that_does_not_see_the_run_is_an_error(texts: Texts, tmp_path: Path) -> None:
+def test_a_machine_that_does_not_see_the_run_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from aigv_reward.integrations.ray.shard_actor import ShardActor
 
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", "of a worker", raising=False)
     with pytest.raises(ValueError, match=r"does not see the run .*; put it, and the videos, on a"):
         ShardActor(str(tmp_path / "nowhere"), RaySettings(), 1.0, 0).begin()
 
