@@ -106,6 +106,8 @@ def corpus_errors(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except typer.Exit:  # a RuntimeError
+        raise
     except ModuleNotFoundError as error:
         raise CommandError(
             f'runs need {error.name}, which is not installed: pip install "aigv-reward[corpus]"'

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from aigv_reward.corpus.claims import Claims
-from aigv_reward.corpus.inputs import Corpus
 from aigv_reward.corpus.meter import Progress
 from aigv_reward.corpus.planned_run import check_counts, plan_corpus
-from aigv_reward.corpus.pool import Pool
-from aigv_reward.corpus.run_folder import CLAIMS_FILE, Run
-from aigv_reward.corpus.shard_feed import ShardFeed
-from aigv_reward.corpus.worker import Settings
+from aigv_reward.corpus.run_folder import Run
+from aigv_reward.corpus.shard_feed import score_missing
 from aigv_reward.dimensions import Dimension
-
-OTHERS_POLL = 0.5  # seconds between looks at shards that another process works on
 
 
 def score_corpus(
@@ -90,24 +83,3 @@ def score_corpus(
     ahead = 0 if settings.device == "cpu" or corpus.dataset is not None else 2
     score_missing(run, corpus, places, part, item_timeout, ahead=ahead, progress=progress)
     return run
-
-
-def score_missing(
-    run: Run,
-    corpus: Corpus,
-    workers: Sequence[Settings],
-    part: tuple[int, int],
-    item_timeout: float,
-    *,
-    ahead: int = 0,
-    progress: Callable[[Progress], None] | None = None,
-) -> None:
-    """Score the shards of a part that no file is there for, until all are."""
-    with Claims(run.folder / CLAIMS_FILE) as claims:
-        while missing := run.missing(part):
-            feed = ShardFeed(run, corpus, claims, missing, part, progress)
-            Pool(workers, item_timeout=item_timeout, ahead=ahead).run(
-                feed.units(), feed.done, feed.tick
-            )
-            if not feed.claimed:
-                time.sleep(OTHERS_POLL)

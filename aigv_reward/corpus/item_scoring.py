@@ -116,7 +116,9 @@ class ItemScorer:
             }
             if self.settings.verify:
                 count = known["frames_decoded"] = count_frames(found)
-                least = max(facts.num_frames, 0 if facts.edited else facts.num_declared)
+                # AVI may declare packets that show nothing, and an edit list hides frames.
+                sure = facts.container == "mov" and not facts.edited
+                least = max(facts.num_frames, facts.num_declared if sure else 0)
                 if count < least:
                     raise FrameCountError(f"{count} of {least} frames decode; it is damaged")
             views = self.reward.prepare(source, clips=self.settings.clips)

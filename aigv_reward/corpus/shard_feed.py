@@ -1,7 +1,8 @@
-"""Shards as units for a pool, and their files when all rows are there."""
+"""The shards of a run that are not done, through a pool or in this process."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -9,9 +10,63 @@ from typing import Any
 from aigv_reward.corpus.claims import Claims
 from aigv_reward.corpus.inputs import Corpus
 from aigv_reward.corpus.meter import Meter, Progress
+from aigv_reward.corpus.pool import Pool
 from aigv_reward.corpus.rows import Measured
-from aigv_reward.corpus.run_folder import Run
-from aigv_reward.corpus.worker import Unit
+from aigv_reward.corpus.run_folder import CLAIMS_FILE, Run
+from aigv_reward.corpus.worker import Scorer, Settings, Unit
+
+OTHERS_POLL = 0.5  # seconds between looks at shards that another process works on
+
+
+def score_shard(run: Run, shard: int, scorer: Scorer) -> None:
+    """Score a shard in this process and write it; for programs that bring processes of their own.
+
+    A video that kills the process is theirs to isolate: `run.items_of`, the scorer and
+    `run.commit` are the parts of this function.
+
+    Args:
+        run: that was planned.
+        shard: which.
+        scorer: what `ScorerSettings.load` returns.
+
+    Raises:
+        ValueError: videos of a data set in memory, which only its own process has.
+        OSError: the run folder cannot be written.
+    """
+    items, size = run.items_of(shard), int(run.plan["batch_size"])
+    for _, item in items:
+        if item.kind == "dataset":
+            raise ValueError(
+                f"{item.name!r} is of a data set in memory; save it with save_to_disk and score "
+                "the folder"
+            )
+    measured: dict[int, Measured] = {}
+    for start in range(0, len(items), size):
+        some = items[start : start + size]
+        rows = scorer.score([scorer.prepare(item) for _, item in some])
+        measured |= {ordinal: row for (ordinal, _), row in zip(some, rows, strict=True)}
+    run.commit(shard, measured)
+
+
+def score_missing(
+    run: Run,
+    corpus: Corpus,
+    workers: Sequence[Settings],
+    part: tuple[int, int],
+    item_timeout: float,
+    *,
+    ahead: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> None:
+    """Score the shards of a part that no file is there for, until all are."""
+    with Claims(run.folder / CLAIMS_FILE) as claims:
+        while missing := run.missing(part):
+            feed = ShardFeed(run, corpus, claims, missing, part, progress)
+            Pool(workers, item_timeout=item_timeout, ahead=ahead).run(
+                feed.units(), feed.done, feed.tick
+            )
+            if not feed.claimed:
+                time.sleep(OTHERS_POLL)
 
 
 class ShardFeed:

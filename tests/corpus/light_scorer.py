@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from aigv_reward.corpus.corpus_run import score_missing
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item import Item
 from aigv_reward.corpus.item_scoring import Prepared
 from aigv_reward.corpus.item_source import open_item
 from aigv_reward.corpus.rows import Measured, failure
 from aigv_reward.corpus.run_folder import Run, create_run
+from aigv_reward.corpus.shard_feed import score_missing
 
 
 @dataclass(frozen=True)
