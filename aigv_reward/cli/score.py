@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from aigv_reward.cli.engine import Engine
 from aigv_reward.cli.errors import UsageError, note
 from aigv_reward.cli.listing import find_videos
 from aigv_reward.cli.loading import check_answers, load_reward, parse_dimensions
@@ -78,6 +79,14 @@ def score(
             metavar="N|auto", help="Processes of a run; default auto.", show_default=False
         ),
     ] = None,
+    engine: Annotated[
+        Engine | None,
+        typer.Option(
+            help="Score a run on this machine, or on the Ray cluster that RAY_ADDRESS names; "
+            "default local.",
+            show_default=False,
+        ),
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option(
@@ -112,6 +121,7 @@ def score(
             checkpoint=checkpoint,
             device=device,
             workers=workers or "auto",
+            engine=engine or "local",
             shard=shard,
             dimensions=parse_dimensions(dimensions),
             clips=clips,
@@ -123,6 +133,7 @@ def score(
         return
     for name, value in (
         ("--workers", workers),
+        ("--engine", engine),
         ("--shard", shard),
         ("--item-timeout", item_timeout),
     ):

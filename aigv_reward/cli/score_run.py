@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from aigv_reward.cli.engine import Engine, scorer_of
 from aigv_reward.cli.errors import INTERRUPTED, CommandError, UsageError, note
 from aigv_reward.cli.output import Format, emit
 from aigv_reward.cli.scoring import conclude
 from aigv_reward.dimensions import Dimension
 
 if TYPE_CHECKING:
+    from aigv_reward.corpus.meter import Progress
     from aigv_reward.corpus.run_folder import Run
-    from aigv_reward.corpus.shard_feed import Progress
 
 NAMED = 10
 """Failed videos that are named on stderr."""
@@ -61,6 +62,7 @@ def score_run(
     checkpoint: str | None,
     device: str | None,
     workers: str,
+    engine: Engine,
     shard: str | None,
     dimensions: tuple[Dimension, ...] | None,
     clips: int,
@@ -72,16 +74,14 @@ def score_run(
     """Score the inputs into a run folder, and exit with the status of `aigv-reward score`."""
     part, count = parse_part(shard), parse_workers(workers)
     with corpus_errors(out):
-        from aigv_reward.corpus.corpus_run import score_corpus
-
         try:
             with _progress() as progress:
-                run = score_corpus(
+                run = scorer_of(engine)(
                     list(inputs),
                     out,
                     checkpoint=checkpoint,
                     device=device,
-                    workers=count,  # type: ignore[arg-type]
+                    workers=count,
                     part=part,
                     dimensions=dimensions,
                     clips=clips,
@@ -112,7 +112,7 @@ def corpus_errors(folder: Path) -> Iterator[None]:
         raise CommandError(
             f'runs need {error.name}, which is not installed: pip install "aigv-reward[corpus]"'
         ) from error
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, ImportError) as error:
         raise CommandError(str(error)) from error
     except OSError as error:
         raise CommandError(

@@ -6,10 +6,10 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from aigv_reward.corpus.inputs import find_corpus
-from aigv_reward.corpus.plan import FORMAT, shard_size_for, versions
-from aigv_reward.corpus.run_folder import Run, create_run
-from aigv_reward.corpus.shard_feed import Progress, score_missing
+from aigv_reward.corpus.meter import Progress
+from aigv_reward.corpus.planned_run import check_counts, plan_corpus
+from aigv_reward.corpus.run_folder import Run
+from aigv_reward.corpus.shard_feed import score_missing
 from aigv_reward.dimensions import Dimension
 
 
@@ -63,44 +63,23 @@ def score_corpus(
         PoolError: workers cannot be started.
         OSError: the run folder cannot be written; run again after making room.
     """
-    _check(workers, part, item_timeout, clips, batch_size, shard_size)
-    corpus = find_corpus(inputs, root=root)
-    from aigv_reward.corpus.preparation import settings_for, worker_settings
+    check_counts(workers, part, item_timeout)
+    planned = plan_corpus(
+        inputs,
+        out,
+        checkpoint=checkpoint,
+        device=device,
+        dimensions=dimensions,
+        clips=clips,
+        batch_size=batch_size,
+        shard_size=shard_size,
+        verify=verify,
+        root=root,
+    )
+    run, corpus, settings = planned.run, planned.corpus, planned.settings
+    from aigv_reward.corpus.preparation import worker_settings
 
-    settings, facts = settings_for(checkpoint, device, dimensions, clips, verify)
-    size = batch_size or (1 if settings.device == "cpu" else 8)
-    plan = {
-        "format": FORMAT,
-        "shard_size": shard_size or shard_size_for(len(corpus.items)),
-        "batch_size": size,
-        "clips": clips,
-        "verify": verify,
-        "dimensions": list(settings.dimensions),
-        "device": settings.device.partition(":")[0],
-        "versions": versions(),
-        **facts,
-    }
-    run = create_run(out, plan, corpus.items)
     places = worker_settings(settings, workers, len(corpus.items))
     ahead = 0 if settings.device == "cpu" or corpus.dataset is not None else 2
     score_missing(run, corpus, places, part, item_timeout, ahead=ahead, progress=progress)
     return run
-
-
-def _check(
-    workers: int | str,
-    part: tuple[int, int],
-    item_timeout: float,
-    clips: int,
-    batch_size: int | None,
-    shard_size: int | None,
-) -> None:
-    if workers != "auto" and (not isinstance(workers, int) or workers < 1):
-        raise ValueError(f"workers is {workers!r}; give 1 or more, or auto")
-    if not 1 <= part[0] <= part[1]:
-        raise ValueError(f"part {part[0]}/{part[1]}: i of i/n runs from 1 to n")
-    if not item_timeout > 0:
-        raise ValueError(f"item_timeout is {item_timeout}; give seconds above 0")
-    for name, value in (("clips", clips), ("batch_size", batch_size), ("shard_size", shard_size)):
-        if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; it must be at least 1")

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,10 +40,11 @@ def item_lines(items: Sequence[Item]) -> bytes:
     return "".join(f"{json.dumps(item.record())}\n" for item in items).encode()
 
 
-def read_items(path: Path) -> Iterator[Item]:
-    """The items that `item_lines` wrote."""
+def read_items(path: Path, start: int = 0, count: int | None = None) -> Iterator[Item]:
+    """The items that `item_lines` wrote, or `count` of them from `start` on."""
+    stop = None if count is None else start + count
     with open(path, encoding="ascii") as lines:
-        for line in lines:
+        for line in islice(lines, start, stop):
             yield Item.from_record(json.loads(line))
 
 

@@ -35,15 +35,22 @@ class Pool:
         settings: for each worker, what loads its scorer.
         item_timeout: seconds that a video may take; a unit has as many times that as videos.
         ahead: units that a worker decodes while it scores another.
+        keep: workers live on after `run`, for the next one, until `close`.
 
     Attributes:
         deaths: {ordinal: workers that died, or were killed, with that video}.
     """
 
     def __init__(
-        self, settings: Sequence[Settings], *, item_timeout: float, ahead: int = 0
+        self,
+        settings: Sequence[Settings],
+        *,
+        item_timeout: float,
+        ahead: int = 0,
+        keep: bool = False,
     ) -> None:
         self.slots = [Slot(one) for one in settings]
+        self.keep = keep
         self.item_timeout, self.depth = item_timeout, 1 + ahead
         self.deaths: dict[int, int] = {}
         self._again: deque[Unit] = deque()
@@ -55,7 +62,7 @@ class Pool:
         done: Callable[[Mapping[int, Measured]], None],
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        """Score all units; workers are started as there is work for them, and ended at the end.
+        """Score all units; workers are started as there is work for them.
 
         Args:
             units: is asked for the next one when a worker is free.
@@ -67,6 +74,7 @@ class Pool:
         """
         source = iter(units)
         upcoming = next(source, None)
+        finished = False
         try:
             while True:
                 for slot in self.slots:
@@ -80,12 +88,18 @@ class Pool:
                             unit, upcoming = upcoming, next(source, None)
                         slot.send(unit)
                 if not any(slot.units for slot in self.slots):
+                    finished = True
                     return
                 self._listen(done)
                 tick()
         finally:
-            for slot in self.slots:
-                slot.kill()
+            if not (finished and self.keep):
+                self.close()
+
+    def close(self) -> None:
+        """End the workers."""
+        for slot in self.slots:
+            slot.kill()
 
     def _listen(self, done: Callable[[Mapping[int, Measured]], None]) -> None:
         """Wait for something to happen, and see to it."""

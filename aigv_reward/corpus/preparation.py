@@ -27,19 +27,21 @@ def settings_for(
     dimensions: Sequence[Dimension] | None,
     clips: int,
     verify: bool,
+    *,
+    here: bool = True,
 ) -> tuple[ScorerSettings, dict[str, Any]]:
-    """What scores, and what the plan says of it.
+    """What scores, and what the plan says of it; `here`: whether this machine does.
 
     Raises:
         ValueError: no such checkpoint or device, or a dimension that it does not answer.
     """
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=name)
+        torch.empty(0, device=name if here else "cpu")
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} cannot be used ({reason}); try cpu") from error
-    folder = _folder(resolve_checkpoint(checkpoint))
+    folder = checkpoint_folder(checkpoint)
     config = AIGVRewardConfig.from_pretrained(folder)
     if dimensions is not None:
         check_dimensions(dimensions, config.dimensions, "dimensions")
@@ -76,12 +78,15 @@ def worker_settings(
 def _cpu_workers(folder: Path) -> int:
     """One a core that this process may use, as far as free memory holds their models."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    weights = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
     free = _free_memory()
     if free is None:
         return cores or 1
-    # Weights are kept in float32, whatever the file holds.
-    return max(1, min(cores or 1, free // (2 * weights + LIBRARY_BYTES)))
+    return max(1, min(cores or 1, free // worker_bytes(folder)))
+
+
+def worker_bytes(folder: Path) -> int:
+    """Memory of a worker; weights are kept in float32, whatever the file holds."""
+    return 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) + LIBRARY_BYTES
 
 
 def _free_memory() -> int | None:
@@ -95,11 +100,16 @@ def _free_memory() -> int | None:
     return None
 
 
-def _folder(checkpoint: str) -> Path:
-    """The folder of a checkpoint; that of a hub id is fetched, as the caller named it."""
-    if Path(checkpoint).is_dir():
-        return Path(checkpoint).resolve()
+def checkpoint_folder(checkpoint: str | os.PathLike[str] | None) -> Path:
+    """The folder of a checkpoint; that of a hub id is fetched, as the caller named it.
+
+    Raises:
+        ValueError: no such checkpoint.
+    """
+    found = resolve_checkpoint(checkpoint)
+    if Path(found).is_dir():
+        return Path(found).resolve()
     from huggingface_hub import snapshot_download
 
     patterns = ["*.json", "*.safetensors"]
-    return Path(snapshot_download(checkpoint, allow_patterns=patterns))
+    return Path(snapshot_download(found, allow_patterns=patterns))

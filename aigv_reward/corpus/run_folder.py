@@ -93,7 +93,10 @@ class Run:
     def items_of(self, shard: int) -> list[tuple[int, Item]]:
         """The videos of a shard with their ordinals."""
         start = shard * int(self.plan["shard_size"])
-        return list(enumerate(self.items[start : start + self.rows_of(shard)], start))
+        # Of the file, so that a process that scores shards does not hold a million videos.
+        return list(
+            enumerate(read_items(self.folder / ITEMS_FILE, start, self.rows_of(shard)), start)
+        )
 
     def rows_of(self, shard: int) -> int:
         """How many videos a shard has."""

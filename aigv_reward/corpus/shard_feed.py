@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from aigv_reward.corpus.claims import Claims
 from aigv_reward.corpus.inputs import Corpus
+from aigv_reward.corpus.meter import Meter, Progress
 from aigv_reward.corpus.pool import Pool
 from aigv_reward.corpus.rows import Measured
 from aigv_reward.corpus.run_folder import CLAIMS_FILE, Run
 from aigv_reward.corpus.worker import Scorer, Settings, Unit
 
 OTHERS_POLL = 0.5  # seconds between looks at shards that another process works on
-PROGRESS_SECONDS = 1.0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a run is.
-
-    Attributes:
-        done: videos that have a row, or will have one when their shard is complete.
-        total: videos of the run, or of the part that was asked for.
-        failed: those scored now that have no scores.
-        rate: videos a second since the first row; 0 before there are two.
-        remaining: seconds that are left at that rate; None where the rate is 0.
-    """
-
-    done: int
-    total: int
-    failed: int
-    rate: float
-    remaining: float | None
 
 
 def score_shard(run: Run, shard: int, scorer: Scorer) -> None:
@@ -80,7 +61,7 @@ def score_missing(
     """Score the shards of a part that no file is there for, until all are."""
     with Claims(run.folder / CLAIMS_FILE) as claims:
         while missing := run.missing(part):
-            feed = _Feed(run, corpus, claims, missing, part, progress)
+            feed = ShardFeed(run, corpus, claims, missing, part, progress)
             Pool(workers, item_timeout=item_timeout, ahead=ahead).run(
                 feed.units(), feed.done, feed.tick
             )
@@ -88,8 +69,20 @@ def score_missing(
                 time.sleep(OTHERS_POLL)
 
 
-class _Feed:
-    """Cuts shards into units for the pool, and writes those that are complete."""
+class ShardFeed:
+    """Cuts shards into units for the pool, and writes those that are complete.
+
+    Args:
+        run: whose shards.
+        corpus: holds the data set that items of kind "dataset" are rows of.
+        claims: keeps other processes from the shards that are taken.
+        missing: the shards to offer.
+        part: (i, n) of the plan, for the progress.
+        progress: see `Meter`.
+
+    Attributes:
+        claimed: shards that were taken; the others are done or with another process.
+    """
 
     def __init__(
         self,
@@ -97,20 +90,18 @@ class _Feed:
         corpus: Corpus,
         claims: Claims,
         missing: Sequence[int],
-        part: tuple[int, int],
-        progress: Callable[[Progress], None] | None,
+        part: tuple[int, int] = (1, 1),
+        progress: Callable[[Progress], None] | None = None,
     ) -> None:
         self.run, self.corpus, self.claims, self.missing = run, corpus, claims, missing
         self.claimed = 0
-        self._progress = progress
-        self._total = sum(run.rows_of(shard) for shard in run.shards(part))
-        self._before = self._total - sum(run.rows_of(shard) for shard in missing)
+        total = sum(run.rows_of(shard) for shard in run.shards(part))
+        before = total - sum(run.rows_of(shard) for shard in missing)
+        self.meter = Meter(total, before, progress)
         self._open: dict[int, dict[int, Measured]] = {}
-        self._done = self._failed = 0
-        self._begun: float | None = None
-        self._told = 0.0
 
     def units(self) -> Iterator[Unit]:
+        """The units of the shards that no other process has, which are claimed."""
         size = int(self.run.plan["batch_size"])
         for shard in self.missing:
             if not self.claims.take(shard):
@@ -125,29 +116,19 @@ class _Feed:
                 yield self._unit(items[start : start + size])
 
     def done(self, rows: Mapping[int, Measured]) -> None:
-        if self._begun is None:
-            self._begun = time.monotonic()
+        """Keep rows, and write their shard if they were its last."""
         for ordinal, measured in rows.items():
             shard = ordinal // int(self.run.plan["shard_size"])
             kept = self._open[shard]
             kept[ordinal] = measured
-            self._done += 1
-            self._failed += measured["status"] != "ok"
+            self.meter.add(1, measured["status"] != "ok")
             if len(kept) == self.run.rows_of(shard):
                 self.run.commit(shard, self._open.pop(shard))
                 self.claims.give(shard)
 
     def tick(self) -> None:
-        now, finished = time.monotonic(), self._done and not self._open
-        if self._progress is None or (now < self._told + PROGRESS_SECONDS and not finished):
-            return
-        self._told = now
-        # From the first row on, so that loading models does not count.
-        passed = now - self._begun if self._begun is not None else 0.0
-        rate = (self._done - 1) / passed if passed and self._done > 1 else 0.0
-        done = self._before + self._done
-        left = (self._total - done) / rate if rate else None
-        self._progress(Progress(done, self._total, self._failed, rate, left))
+        """Report the progress."""
+        self.meter.tick(last=bool(self.meter.done) and not self._open)
 
     def _unit(self, items: Sequence[tuple[int, Any]]) -> Unit:
         data = {

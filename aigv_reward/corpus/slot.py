@@ -58,9 +58,10 @@ class Slot:
             return
         context = get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self._process = context.Process(target=work, args=(theirs, self.settings), daemon=True)
+        process = context.Process(target=work, args=(theirs, self.settings), daemon=True)
         with _no_interrupts():
-            self._process.start()
+            process.start()
+        self._process = process
         theirs.close()
         self._since = time.monotonic()
 

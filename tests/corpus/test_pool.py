@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from light_scorer import LightSettings, light_run
 
+from aigv_reward.corpus import ShardWorker
 from aigv_reward.corpus.pool import PoolError
 
 Texts = Callable[..., Path]
@@ -74,3 +77,26 @@ def test_many_killers_are_slowed_down_and_recorded(texts: Texts, tmp_path: Path)
     )
     assert statuses(run) == ["crash", "crash", "ok"]
     assert len(log.read_text().splitlines()) == 5  # two a killer, and one that scores
+
+
+def test_what_cannot_be_sent_to_a_worker_is_said(texts: Texts, tmp_path: Path) -> None:
+    @dataclass(frozen=True)
+    class Local(LightSettings):
+        """Of no module that a worker could import."""
+
+    with pytest.raises((pickle.PicklingError, AttributeError), match=r"<locals>\.Local"):
+        light_run(texts("a"), tmp_path / "run", settings=Local())
+
+
+def test_a_pool_that_is_kept_loads_its_model_once(texts: Texts, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    run = light_run(texts(*"abcdefg"), tmp_path / "run", part=(1, 3), workers=1)
+    worker = ShardWorker(run.folder, LightSettings(log=str(log)), item_timeout=20.0)
+    try:
+        assert [worker.score(shard) for shard in range(3)] == [0, 0, 0]
+        row = run.finished().to_pylist()[4]
+        assert worker.measure(4) == {"status": "ok", "overall": row["overall"]}
+    finally:
+        worker.close()
+    assert len(log.read_text().splitlines()) == 1
+    assert statuses(run) == ["ok"] * 7

@@ -42,6 +42,7 @@ def skeleton(repository: Path, tmp_path: Path) -> Path:
         (package / name / "__init__.py").touch()
     (package / "__init__.py").touch()
     (package / "dimensions.py").touch()
+    (package / "corpus" / "pool.py").touch()
     (tmp_path / "integrations" / "diffusers").mkdir(parents=True)
     (tmp_path / "integrations" / "__init__.py").touch()
     (tmp_path / "integrations" / "diffusers" / "__init__.py").touch()
@@ -66,6 +67,7 @@ def test_the_contracts_hold(repository: Path) -> None:
             "def run():\n    from aigv_reward.integrations.diffusers import best_of_n",
         ),
         ("integrations/diffusers/best_of_n.py", "import diffusers\nfrom aigv_reward import Scores"),
+        ("integrations/diffusers/corpus.py", "from aigv_reward.corpus import score_corpus"),
     ],
 )
 def test_allowed(skeleton: Path, module: str, line: str) -> None:
@@ -88,6 +90,7 @@ def test_allowed(skeleton: Path, module: str, line: str) -> None:
         ("core", "__init__.py", "import trl"),
         ("core", "training/trainer.py", "import ray.data"),
         ("public", "integrations/diffusers/steer.py", "from aigv_reward.reward import Scores"),
+        ("public", "integrations/diffusers/steer.py", "from aigv_reward.corpus.pool import Pool"),
     ],
 )
 def test_forbidden(

@@ -35,6 +35,7 @@ def test_import_costs_under_a_second_more_than_torch() -> None:
         ("aigv_reward.corpus", LAZY | {"torch", "pyarrow", "yaml"}),
         ("aigv_reward.integrations.diffusers", LAZY),
         ("aigv_reward.integrations.frameworks", LAZY | {"torchmetrics"}),
+        ("aigv_reward.integrations.ray", LAZY | {"torch", "pyarrow"}),
     ],
 )
 def test_import_loads_none_of_the_heavy_libraries(module: str, absent: set[str]) -> None:
