@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -86,6 +87,8 @@ def test_the_readme(
     config = yaml.safe_load(text)
     (tmp_path / f"{config['reward_module']}.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
+    sys.modules.pop(config["reward_module"], None)  # other tests call theirs so, too
     module = importlib.import_module(config["reward_module"])
+    monkeypatch.delitem(sys.modules, config["reward_module"])
     found, _ = multi_score(torch.device("cpu"), config["reward_fn"], module)(frames, prompts, {})
     assert ((found["aigv"] > 1) & (found["aigv"] < 5)).all()

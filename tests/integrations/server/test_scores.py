@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from aigv_reward import Video
+from aigv_reward import Video, VideoReward
 from aigv_reward.integrations.rewards import scores_of
 from aigv_reward.integrations.server import AsyncRemoteReward, RemoteReward
 
@@ -39,7 +39,7 @@ def test_files_in_a_multipart_body(server: Any, clips: dict[str, Path], offline:
     assert response.status_code == 200
     content = response.json()
     assert content["dimensions"] == ["technical", "motion", "semantic", "overall"]
-    assert content["score_version"] == "lite-2"
+    assert content["score_version"] == VideoReward.from_pretrained().model.config.score_version
     results = content["results"]
     assert [result["id"] for result in results] == [item["id"] for item in items]
     failed = results.pop(1)
