@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 from collections import OrderedDict
@@ -148,20 +149,38 @@ class RequestScorer:
 def key_of(request: Request) -> Any:
     """Equal for requests whose video and score are the same.
 
-    Columns that are neither plain values nor images nor arrays count as the object that they are.
+    Columns other than plain values, images, arrays, and lists and mappings of them count as the
+    object that they are.
     """
     columns = [(name, _hashable(value)) for name, value in sorted(request.columns.items())]
     return request.prompt, request.seed, request.judged_by, tuple(columns)
 
 
 def _hashable(value: Any) -> Any:
-    if isinstance(value, str | int | float | bool | None):
+    if isinstance(value, str | bytes | int | float | bool | None):
         return type(value).__name__, value
     if hasattr(value, "tobytes") and hasattr(value, "size"):  # an image or an array
-        return type(value).__name__, value.size, value.tobytes()
+        shape = getattr(value, "shape", value.size)
+        kind = str(getattr(value, "dtype", getattr(value, "mode", "")))
+        return type(value).__name__, shape, kind, hashlib.sha256(value.tobytes()).digest()
+    if isinstance(value, Mapping):
+        return tuple((name, _hashable(value[name])) for name in sorted(value))
     if isinstance(value, list | tuple):
         return tuple(_hashable(item) for item in value)
-    return id(value)
+    return _Itself(value)
+
+
+class _Itself:
+    """Equal for one object only; holding it keeps its `id` from being given to another."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.value is other.value
+
+    def __hash__(self) -> int:
+        return id(self.value)
 
 
 def _batches(requests: Mapping[Any, Request], size: int) -> list[list[Any]]:
