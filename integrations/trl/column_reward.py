@@ -82,8 +82,8 @@ class QualityColumnReward:
         results: list[Result | None] = []
         for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
             answer = text_of(completion)
-            video, text = self._asked(columns, row, len(prompts), text_of(prompt), answer)
-            results.append(None if video is None else self._score(video, text))
+            asked = self._asked(columns, row, len(prompts), text_of(prompt), answer)
+            results.append(None if asked is None else self._score(*asked))
         known = [result for result in results if result is not None]
         failures = [result for result in known if isinstance(result, RowFailure)]
         masked = "log_metric" in columns or "trainer_state" not in columns
@@ -104,8 +104,8 @@ class QualityColumnReward:
 
     def _asked(
         self, columns: Mapping[str, Any], row: int, count: int, prompt: str, answer: str
-    ) -> tuple[Any, str]:
-        """The video of a row, None where none is chosen, and the text it is scored with."""
+    ) -> tuple[Any, str] | None:
+        """The video of a row and the text it is scored with; None where none is chosen."""
         if isinstance(self.column, tuple):
             videos = [column(columns, name, count)[row] for name in self.column]
             names = list(self.column)
@@ -115,17 +115,17 @@ class QualityColumnReward:
                 return cell, answer
             videos, names = list(cell), [_name(video) for video in cell]
         chosen = choice(self.parse(answer) if self.parse else answer, names)
-        return (None if chosen is None else videos[chosen]), prompt
+        return None if chosen is None else (videos[chosen], prompt)
 
     def _score(self, video: Any, text: str) -> Result:
-        key = (_name(video), text)
+        key = (_file(video), text)
         if key[0] and key in self._kept:
             self._kept.move_to_end(key)
             return self._kept[key]
         try:
             scores = score_video(self.reward, video, text, fps=self.fps, weights=self.weights)
         except Exception as error:  # whatever a user's reward raises; told, not scored
-            logger.warning("no score for %s: %s: %s", key[0], type(error).__name__, error)
+            logger.warning("no score for %s: %s: %s", _name(video), type(error).__name__, error)
             return RowFailure(error)
         if key[0] and self.cache:
             self._kept[key] = scores
@@ -140,21 +140,40 @@ def choice(answer: str, names: Sequence[str]) -> int | None:
     Candidates are named, or numbered from 1. Names go before numbers, so that a digit in a name
     is no number.
     """
-    found = set()
+    found: set[int] = set()
     rest = answer
-    for index in sorted(range(len(names)), key=lambda i: -len(names[i])):
-        short = PurePath(names[index]).name
-        for name in (names[index], short, PurePath(short).stem):
-            pattern = rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)"
-            if name and re.search(pattern, rest):
-                found.add(index)
-                rest = re.sub(pattern, " ", rest)
+    owners = _owners(names)
+    for name in sorted(owners, key=len, reverse=True):
+        pattern = rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)"
+        if re.search(pattern, rest):
+            found |= owners[name] if found.isdisjoint(owners[name]) else set()
+            rest = re.sub(pattern, " ", rest)
     if not found:
         numbers = {int(n) for n in re.findall(r"(?<![\w.-])\d{1,6}(?![\w-]|\.\d)", rest)}
         if numbers and not numbers <= set(range(1, len(names) + 1)):
             return None
         found = {number - 1 for number in numbers}
     return found.pop() if len(found) == 1 else None
+
+
+def _owners(names: Sequence[str]) -> dict[str, set[int]]:
+    """The candidates that a text may mean; several where it does not tell them apart.
+
+    It names them in full, or else without their folder, or else without their suffix too.
+    """
+    owners: dict[str, set[int]] = {}
+    for shortened in (str, lambda n: PurePath(n).name, lambda n: PurePath(n).stem):
+        level: dict[str, set[int]] = {}
+        for index, name in enumerate(names):
+            level.setdefault(shortened(name), set()).add(index)
+        owners = level | owners
+    owners.pop("", None)
+    return owners
+
+
+def _file(video: Any) -> str:
+    """Where a video is, "" for one that is at hand: its name says nothing of what is in it."""
+    return "" if isinstance(video, Mapping) and video.get("bytes") else _name(video)
 
 
 def _name(video: Any) -> str:
