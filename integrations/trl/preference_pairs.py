@@ -38,12 +38,19 @@ def pairs_of(
         min_margin: least difference of totals; for "pareto", of every dimension as well.
 
     Raises:
-        ValueError: an unknown strategy, or a `min_margin` that is not 0 or more.
+        ValueError: an unknown strategy, a `min_margin` that is not 0 or more, or for "pareto"
+            candidates of different dimensions.
     """
     if strategy not in get_args(Strategy):
         raise ValueError(f"strategy is {strategy!r}; choose {', '.join(get_args(Strategy))}")
     if not 0 <= min_margin < float("inf"):
         raise ValueError(f"min_margin is {min_margin}; it must be 0 or more")
+    for row in values if strategy == "pareto" else ():
+        if row.keys() != values[0].keys():
+            raise ValueError(
+                f"a candidate is scored in {', '.join(values[0])} and another in "
+                f"{', '.join(row)}; pareto compares what all have, so name it with dimensions=[...]"
+            )
     order = sorted(range(len(totals)), key=lambda index: (-totals[index], index))
     found = [
         Pair(better, worse, totals[better] - totals[worse])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ def preference_dataset(
         candidates: rows {"prompt", "video", ...}. A video is a path, bytes or a tensor; form
             "path" needs paths. Forms "text" and "kto" take the rewritten prompt that gave the
             video from "completion". With `scores` {dimension: score} in each row, and no reward,
-            nothing is scored.
+            nothing is scored; a score that is None or not finite is none.
         reward: any reward, or None.
         min_margin: least difference of totals.
         dimensions: that count: the total is their mean and "pareto" compares them. None: all.
@@ -136,15 +137,17 @@ def _score(
 ) -> RowScores:
     if reward is not None:
         return score_video(reward, row["video"], row["prompt"], fps=fps, weights=weights)
-    values = {str(name): float(value) for name, value in row["scores"].items()}
-    counted = weights or ({"overall": 1.0} if "overall" in values else dict.fromkeys(values, 1.0))
-    if len(values) > 1 and weights is None and "overall" not in values:
+    told = row["scores"]
+    values = {str(n): float(v) for n, v in told.items() if v is not None and math.isfinite(v)}
+    total = "overall" in told or not told
+    counted = weights or ({"overall": 1.0} if total else dict.fromkeys(told, 1.0))
+    if len(told) > 1 and weights is None and "overall" not in told:
         raise ValueError(
-            f"candidate {place} has scores of {', '.join(values)} and no 'overall'; say what "
+            f"candidate {place} has scores of {', '.join(told)} and no 'overall'; say what "
             "counts with dimensions=[...] or weights={...}"
         )
     for name in counted:
-        if name not in values or values[name] != values[name]:
+        if name not in values:
             raise ValueError(f"candidate {place} has no score of {name!r}; leave it out")
     return RowScores(sum(values[name] * weight for name, weight in counted.items()), values)
 
