@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import PurePath
 from typing import Any
 
+import torch
+
 from aigv_reward import RewardFn, VideoReward
 from aigv_reward.integrations.trl.conversation import check_lengths, column, text_of
 from aigv_reward.integrations.trl.logs import log
@@ -124,6 +126,8 @@ class QualityColumnReward:
             return self._kept[key]
         try:
             scores = score_video(self.reward, video, text, fps=self.fps, weights=self.weights)
+        except (torch.OutOfMemoryError, MemoryError):
+            raise
         except Exception as error:  # whatever a user's reward raises; told, not scored
             logger.warning("no score for %s: %s: %s", _name(video), type(error).__name__, error)
             return RowFailure(error)

@@ -11,6 +11,8 @@ from aigv_reward.integrations.trl.request_scores import Result, RowScores
 
 def log(name: str, results: Sequence[Result], columns: Mapping[str, Any]) -> None:
     """Tells TRL the mean of every dimension, the share of failed rows, and all scores a row."""
+    if not results:
+        return
     scored = [result for result in results if isinstance(result, RowScores)]
     names = list(dict.fromkeys(dimension for row in scored for dimension in row.values))
     if metric := columns.get("log_metric"):

@@ -1,78 +1,111 @@
-"""Which candidates make a pair, against brute force."""
+"""Which candidates make a pair, against every ordered pair that there is."""
 
 from __future__ import annotations
 
 from itertools import permutations
-from typing import Any
+from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aigv_reward.integrations.trl.preference_card import card_of, histogram
-from aigv_reward.integrations.trl.preference_pairs import Pair, pairs_of
+from aigv_reward.integrations.trl.preference_pairs import Pair, Strategy, pairs_of
 
-SCORES = st.lists(
-    st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=6
-)  # few values, so that there are ties
-
-
-@given(SCORES, st.integers(0, 3))
-def test_all_and_pareto_are_what_brute_force_finds(rows: list[Any], margin: int) -> None:
-    totals = [float(a + b) for a, b in rows]
-    values = [{"motion": float(a), "technical": float(b)} for a, b in rows]
-    indices = permutations(range(len(rows)), 2)
-    wide = [(i, j) for i, j in indices if totals[i] > totals[j] and totals[i] - totals[j] >= margin]
-    found = pairs_of(totals, values, strategy="all", min_margin=margin)
-    assert sorted((p.chosen, p.rejected) for p in found) == sorted(wide)
-    assert [p.margin for p in found] == sorted((p.margin for p in found), reverse=True)
-    better = [
-        (i, j)
-        for i, j in wide
-        if all(a > b and a - b >= margin for a, b in zip(rows[i], rows[j], strict=True))
-    ]
-    found = pairs_of(totals, values, strategy="pareto", min_margin=margin)
-    assert sorted((p.chosen, p.rejected) for p in found) == sorted(better)
+# Few and whole values, so that many tie and every difference is exact.
+GROUPS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), max_size=7)
+MARGINS = st.sampled_from([0.0, 1.0, 2.0, 2.5])
 
 
-@given(SCORES)
-def test_best_worst_is_one_pair_of_the_extremes(rows: list[Any]) -> None:
-    totals = [float(a + b) for a, b in rows]
-    found = pairs_of(totals, [{} for _ in rows], strategy="best_worst", min_margin=0.0)
-    if max(totals) == min(totals):
+def of_group(
+    group: list[tuple[int, int]], strategy: Strategy, min_margin: float
+) -> tuple[list[float], list[Pair]]:
+    totals = [float(a + 2 * b) for a, b in group]
+    values = [{"a": float(a), "b": float(b)} for a, b in group]
+    return totals, pairs_of(totals, values, strategy=strategy, min_margin=min_margin)
+
+
+def in_order(pairs: list[Pair]) -> list[Pair]:
+    return sorted(pairs, key=lambda pair: (-pair.margin, pair.chosen, pair.rejected))
+
+
+@given(GROUPS, MARGINS)
+def test_all_are_the_pairs_over_the_margin(group: list[tuple[int, int]], margin: float) -> None:
+    totals, found = of_group(group, "all", margin)
+    assert found == in_order(
+        [
+            Pair(i, j, totals[i] - totals[j])
+            for i, j in permutations(range(len(group)), 2)
+            if totals[i] > totals[j] and totals[i] - totals[j] >= margin
+        ]
+    )
+
+
+@given(GROUPS, MARGINS)
+def test_pareto_are_better_in_every_dimension_by_the_margin(
+    group: list[tuple[int, int]], margin: float
+) -> None:
+    totals, found = of_group(group, "pareto", margin)
+    assert found == in_order(
+        [
+            Pair(i, j, totals[i] - totals[j])
+            for i, j in permutations(range(len(group)), 2)
+            if all(x > y and x - y >= margin for x, y in zip(group[i], group[j], strict=True))
+        ]
+    )
+
+
+@given(GROUPS, MARGINS)
+def test_best_and_worst_are_at_most_one_pair(group: list[tuple[int, int]], margin: float) -> None:
+    totals, found = of_group(group, "best_worst", margin)
+    width = max(totals) - min(totals) if totals else 0.0
+    if width == 0 or width < margin:
         assert found == []
     else:
-        (pair,) = found
-        assert totals[pair.chosen] == max(totals) and totals[pair.rejected] == min(totals)
-        assert pair.chosen == totals.index(max(totals))  # the first of equals
+        best = totals.index(max(totals))
+        worst = max(i for i, total in enumerate(totals) if total == min(totals))
+        assert found == [Pair(best, worst, width)]  # equals rank by their place
+
+
+@given(GROUPS, MARGINS, st.sampled_from(["best_worst", "all", "pareto"]), st.randoms())
+def test_the_order_of_distinct_candidates_does_not_matter(
+    group: list[tuple[int, int]], margin: float, strategy: Strategy, random: Random
+) -> None:
+    distinct = list({a + 2 * b: (a, b) for a, b in group}.values())
+    shuffled = random.sample(distinct, len(distinct))
+    sides = []
+    for order in (distinct, shuffled):
+        _, found = of_group(order, strategy, margin)
+        sides.append({(order[p.chosen], order[p.rejected], p.margin) for p in found})
+    assert sides[0] == sides[1]
 
 
 def test_by_hand() -> None:
-    """Totals 1, 3, 2: 3 over 1 by 2, then 3 over 2 and 2 over 1 by 1 each."""
-    found = pairs_of([1.0, 3.0, 2.0], [{}, {}, {}], strategy="all", min_margin=0.0)
-    assert found == [Pair(1, 0, 2.0), Pair(1, 2, 1.0), Pair(2, 0, 1.0)]
-    assert pairs_of([1.0, 3.0], [{}, {}], strategy="all", min_margin=2.5) == []
+    """Totals 3, 5, 1; the second loses to the first in b alone."""
+    totals = [3.0, 5.0, 1.0]
+    values = [{"a": 1.0, "b": 2.0}, {"a": 4.0, "b": 1.0}, {"a": 0.5, "b": 0.5}]
+    wide = [Pair(1, 2, 4.0), Pair(0, 2, 2.0), Pair(1, 0, 2.0)]
+    assert pairs_of(totals, values, strategy="all", min_margin=0.0) == wide
+    assert pairs_of(totals, values, strategy="all", min_margin=2.5) == wide[:1]
+    assert pairs_of(totals, values, strategy="best_worst", min_margin=4.0) == wide[:1]
+    assert pairs_of(totals, values, strategy="best_worst", min_margin=4.5) == []
+    assert pairs_of(totals, values, strategy="pareto", min_margin=0.0) == wide[:2]
+    assert pairs_of(totals, values, strategy="pareto", min_margin=0.5) == wide[:2]
+    assert pairs_of(totals, values, strategy="pareto", min_margin=0.6) == []
+
+
+@pytest.mark.parametrize("strategy", ["best_worst", "all", "pareto"])
+def test_one_candidate_or_none_is_no_pair(strategy: Strategy) -> None:
+    assert pairs_of([], [], strategy=strategy, min_margin=0.0) == []
+    assert pairs_of([1.0], [{"a": 1.0}], strategy=strategy, min_margin=0.0) == []
 
 
 def test_what_is_refused() -> None:
-    with pytest.raises(ValueError, match="strategy is 'most'; choose best_worst, all, pareto"):
-        pairs_of([1.0], [{}], strategy="most", min_margin=0.0)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="min_margin is -1; it must be 0 or more"):
-        pairs_of([1.0], [{}], strategy="all", min_margin=-1)
-
-
-def test_the_histogram_counts_every_value() -> None:
-    lines = histogram([0.0, 0.05, 0.5, 1.0, 1.0])
-    assert len(lines) == 10
-    assert [int(line.split()[-1]) for line in lines] == [2, 0, 0, 0, 0, 1, 0, 0, 0, 2]
-    assert lines[0].startswith("0.000 .. 0.100") and lines[0].count("█") == 40
-    assert histogram([2.0, 2.0])[0].endswith("  2")
-
-
-def test_the_card_says_what_is_in_the_data_set() -> None:
-    rows = [{"prompt": "a", "margin": 1.0}, {"prompt": "b", "margin": 2.0}]
-    card = card_of(rows, [{"motion": 1.0}, {"motion": 2.0}, {"motion": 4.0}], "path", "all", 0.5)
-    assert "2 pairs of 2 prompts, from 3 candidates; strategy `all`, least margin 0.5." in card
-    assert "## Scores of all candidates: motion" in card and "## Margins" in card
-    labelled = card_of([{"prompt": "a", "label": True}], [{"motion": 1.0}], "kto", "all", 0.0)
-    assert "1 completions of 1 prompts; 1 are desirable and 0 are not." in labelled
+    with pytest.raises(ValueError, match="strategy is 'best'; choose best_worst, all, pareto"):
+        pairs_of([1.0], [{}], strategy="best", min_margin=0.0)  # type: ignore[arg-type]
+    for margin in (-0.1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"min_margin is {margin}; it must be 0 or more"):
+            pairs_of([1.0], [{}], strategy="all", min_margin=margin)
+    values = [{"a": 1.0, "b": 1.0}, {"a": 0.0}]
+    for totals in ([1.0, 0.0], [0.0, 1.0]):
+        with pytest.raises(ValueError, match="scored in a, b and another in a; pareto compares"):
+            pairs_of(totals, values, strategy="pareto", min_margin=0.0)

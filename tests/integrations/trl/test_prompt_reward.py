@@ -1,252 +1,166 @@
-"""VideoPromptReward: completion -> video -> score, on generator functions and the tiny Wan."""
+"""VideoPromptReward in TRL's calling convention: completion -> video -> score."""
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import pickle
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor, nn
+from trl.trainer.utils import get_callable_name, is_async_callable
 
+from aigv_reward import VideoReward
+from aigv_reward.integrations.rewards import scores_of
 from aigv_reward.integrations.trl import AsyncVideoPromptReward, VideoPromptReward
 from aigv_reward.integrations.trl.prompt_reward import seed_of
 
-SIZE = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 2}
+PROMPTS = ["a cat", "a cat", "a dog", "a dog"]
+COMPLETIONS = ["a red cat", "a cat in snow", "a red cat", "a fast dog"]
 
 
-class Painter:
-    """A generator function: the brightness of a video is what its prompt ends with."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[list[str], list[int], dict[str, Any]]] = []
-
-    def __call__(
-        self, prompts: Sequence[str], *, seeds: Sequence[int], image: Any = None, style: str = ""
-    ) -> Tensor:
-        self.calls.append((list(prompts), list(seeds), {"image": image, "style": style}))
-        if any("broken" in prompt for prompt in prompts):
-            raise RuntimeError("no such video")
-        levels = torch.tensor([float(prompt.split()[-1]) for prompt in prompts])
-        return levels.view(-1, 1, 1, 1, 1).expand(-1, 4, 3, 8, 8)
+def chat(role: str, text: str) -> list[dict[str, Any]]:
+    return [{"role": "system", "content": "Rewrite."}, {"role": role, "content": text}]
 
 
-def brightness(frames: Tensor, prompts: Any, *, fps: Any = None) -> dict[str, Tensor]:
-    level = frames.mean(dim=(1, 2, 3, 4))
-    return {"overall": level, "motion": 2 * level}
+def by_hand(reward: Any, frames: Tensor, prompt: str, **settings: Any) -> float:
+    return float(scores_of(reward, frames[None].clamp(0, 1), [prompt], **settings).total)
 
 
-@pytest.fixture
-def painter() -> Painter:
-    return Painter()
+def test_each_row_is_the_score_of_its_video(painter: Any, judge: Any, painted: Any) -> None:
+    found = VideoPromptReward(painter, judge)(PROMPTS, COMPLETIONS)
+    pairs = zip(PROMPTS, COMPLETIONS, strict=True)
+    assert found == [by_hand(judge, painted(text, seed_of(p, 0)), p) for p, text in pairs]
+    assert all(type(value) is float for value in found)
+    assert len(set(found)) == 4  # the second red cat has the noise of the dog
 
 
-@pytest.fixture
-def wan(tiny: Callable[[str], Any]) -> Any:
-    pipe = tiny("wan").pipe
-    pipe.set_progress_bar_config(disable=True)
-    return pipe
+def test_conversations_are_what_their_last_message_says(painter: Any, judge: Any) -> None:
+    plain = VideoPromptReward(painter, judge)(PROMPTS, COMPLETIONS)
+    asked = [chat("user", text) for text in PROMPTS]
+    answers = [[{"role": "assistant", "content": text}] for text in COMPLETIONS]
+    parts = [[{"role": "assistant", "content": [{"type": "text", "text": t}]}] for t in COMPLETIONS]
+    for completions in (answers, parts):
+        assert VideoPromptReward(painter, judge)(asked, completions) == plain
 
 
-def mean_red(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
-    return frames[:, :, 0].mean(dim=(1, 2, 3))
+@pytest.mark.parametrize("seed", [0, 3])
+def test_completions_of_a_prompt_share_its_noise(painter: Any, judge: Any, seed: int) -> None:
+    VideoPromptReward(painter, judge, seed=seed, batch_size=8)(PROMPTS, COMPLETIONS)
+    ((_, seeds, _),) = painter.calls
+    assert seeds[0] == seeds[1] != seeds[2] == seeds[3]
+    digest = hashlib.sha256(f"{seed}\na cat".encode()).hexdigest()
+    assert seeds[0] == int(digest[:8], 16) // 2 < 2**31
 
 
-def test_a_score_a_completion_plain_and_conversational(painter: Painter) -> None:
-    reward = VideoPromptReward(painter, brightness)
-    assert reward(["a", "a"], ["cat 0.25", "dog 0.5"]) == [0.25, 0.5]
-    prompts = [[{"role": "user", "content": "a"}]] * 2
-    completions = [[{"role": "assistant", "content": text}] for text in ("cat 0.25", "dog 0.5")]
-    before = len(painter.calls)
-    assert reward(prompts, completions) == [0.25, 0.5]
-    assert len(painter.calls) == before  # the same texts: from the cache
+def test_the_column_seed_decides(painter: Any, judge: Any) -> None:
+    reward = VideoPromptReward(painter, judge, batch_size=8)
+    found = reward(["a"] * 3, ["b"] * 3, seed=[7, 8, 7])
+    assert painter.calls == [(["b", "b"], [7, 8], {})]  # and is no column for the generator
+    assert found[0] == found[2] != found[1]
 
 
-def test_it_is_a_plain_callable_that_pickles(painter: Painter) -> None:
-    reward = VideoPromptReward(painter, brightness, name="brightness")
-    assert not isinstance(reward, nn.Module)
-    assert reward.__name__ == "brightness"
-    again = pickle.loads(pickle.dumps(reward))
-    assert again(["a"], ["cat 0.25"]) == [0.25]
-    assert again.__name__ == "brightness"
+def test_the_score_is_of_the_video_that_the_pipeline_makes(
+    tiny: Callable[[str], Any], bright: Any
+) -> None:
+    wan = tiny("wan")
+    kwargs = {**wan.kwargs, "num_inference_steps": 1}
+    reward = VideoPromptReward(wan.pipe, bright, **kwargs)
+    found = reward(["a cat"] * 3, ["a red cat", "a cat", "a red cat"], seed=[5, 5, 5])
+    for text, score in zip(["a red cat", "a cat"], found, strict=False):
+        generator = torch.Generator().manual_seed(5)
+        made = wan.pipe(text, generator=generator, output_type="pt", **kwargs)
+        assert score == by_hand(bright, made.frames[0], "a cat")
+    assert found[0] == found[2] != found[1]
 
 
-def test_a_pipeline_and_the_bundled_default_pickle(wan: Any) -> None:
-    from aigv_reward import VideoReward
-
-    reward = VideoPromptReward(wan, VideoReward.from_pretrained(), fps=8, **SIZE)
-    expected = reward(["a cat"], ["a cat"])
-    assert pickle.loads(pickle.dumps(reward))(["a cat"], ["a cat"]) == expected
-
-
-def test_a_video_is_that_of_its_seed_alone(wan: Any) -> None:
-    reward = VideoPromptReward(wan, mean_red, **SIZE)
-    scores = reward(["a", "a", "b"], ["x cat", "x dog", "x cat"])
-    for prompt, text, score in zip("aab", ["x cat", "x dog", "x cat"], scores, strict=True):
-        generator = torch.Generator().manual_seed(seed_of(prompt, 0))
-        frames = wan(text, generator=generator, output_type="pt", **SIZE).frames
-        assert score == mean_red(frames, None).item()
-    assert scores[0] != scores[2]  # another prompt, another noise
-    other = VideoPromptReward(wan, mean_red, seed=1, **SIZE)
-    assert other(["a"], ["x cat"])[0] != scores[0]
+def test_batches_of_the_pipeline_score_as_one_by_one(tiny: Callable[[str], Any]) -> None:
+    wan, lite = tiny("wan"), VideoReward.from_pretrained()
+    kwargs = {**wan.kwargs, "num_inference_steps": 1}
+    settings = {"fps": 8, **kwargs}
+    one, many = (VideoPromptReward(wan.pipe, lite, batch_size=n, **settings) for n in (1, 3))
+    rows = PROMPTS[:3], COMPLETIONS[:3]
+    found = one(*rows)
+    assert many(*rows) == pytest.approx(found, abs=1e-4)
+    generator = torch.Generator().manual_seed(seed_of("a dog", 0))
+    made = wan.pipe(COMPLETIONS[2], generator=generator, output_type="pt", **kwargs)
+    with torch.no_grad():
+        assert found[2] == by_hand(lite, made.frames[0].float(), "a dog", fps=8)
 
 
-def test_the_seed_column_is_used(wan: Any) -> None:
-    reward = VideoPromptReward(wan, mean_red, **SIZE)
-    scores = reward(["a", "b"], ["cat", "cat"], seed=[7, 7])
-    generator = torch.Generator().manual_seed(7)
-    frames = wan("cat", generator=generator, output_type="pt", **SIZE).frames
-    assert scores == [mean_red(frames, None).item()] * 2
+def test_equal_completions_and_later_calls_are_not_generated_again(
+    painter: Any, judge: Any
+) -> None:
+    reward = VideoPromptReward(painter, judge)
+    first = reward(["a"] * 4, ["b", "c", " b ", "b"])
+    assert painter.made == ["b", "c"] and first[0] == first[2] == first[3]
+    reward(["a"], ["d"])
+    assert reward(["a", "a"], ["c", "b"]) == [first[1], first[0]]
+    assert painter.made == ["b", "c", "d"]
+    forgetful = VideoPromptReward(painter, judge, cache=0)
+    for text in ("b", "d", "b"):
+        forgetful(["a"], [text])
+    assert painter.made == ["b", "c", "d", "b", "d", "b"]
 
 
-def test_batches_score_what_single_videos_score(wan: Any) -> None:
-    texts = ["cat", "dog", "bird", "fish"]
-    one = VideoPromptReward(wan, mean_red, **SIZE)(["a"] * 4, texts)
-    three = VideoPromptReward(wan, mean_red, batch_size=3, **SIZE)(["a"] * 4, texts)
-    assert three == pytest.approx(one, abs=1e-5)
+def test_dimensions_are_a_mean_and_weights_a_sum(painter: Any, judge: Any, painted: Any) -> None:
+    frames = painted("b", seed_of("a", 0))
+    values = {name: float(v) for name, v in judge(frames[None], ["a"]).items()}
+    mean = VideoPromptReward(painter, judge, dimensions=["light", "motion"])
+    assert mean(["a"], ["b"]) == [pytest.approx((values["light"] + values["motion"]) / 2)]
+    weighted = VideoPromptReward(painter, judge, weights={"motion": -2.0})
+    assert weighted(["a"], ["b"]) == [pytest.approx(-2 * values["motion"])]
 
 
-def test_equal_completions_are_generated_once(painter: Painter) -> None:
-    reward = VideoPromptReward(painter, brightness, batch_size=8, cache=1)
-    assert reward(["a"] * 4, ["x 0.25", "x 0.5", "x 0.25", " x 0.5 "]) == [0.25, 0.5, 0.25, 0.5]
-    assert [call[0] for call in painter.calls] == [["x 0.25", "x 0.5"]]
-    reward(["a"], ["x 0.75"])
-    reward(["a"], ["x 0.75"])
-    reward(["a"], ["x 0.25"])  # was pushed out of the cache of one
-    assert [call[0] for call in painter.calls[1:]] == [["x 0.75"], ["x 0.25"]]
+def test_it_is_what_trl_takes_for_a_function(painter: Any, judge: Any) -> None:
+    reward = VideoPromptReward(painter, judge)
+    waiting = AsyncVideoPromptReward(painter, judge, name="quality")
+    assert not isinstance(reward, nn.Module) and callable(reward)
+    assert get_callable_name(reward) == "video" and get_callable_name(waiting) == "quality"
+    assert not is_async_callable(reward) and is_async_callable(waiting)
 
 
-def test_columns_reach_the_generator(painter: Painter) -> None:
-    image = Image.new("RGB", (8, 8), "red")
-    reward = VideoPromptReward(painter, brightness, batch_size=4, columns={"look": "style"})
-    columns = {"image": [image] * 2 + [None], "look": ["oil", "ink", "ink"], "answer": [1, 2, 3]}
-    reward(["a"] * 3, ["x 0.25", "x 0.25", "y 0.5"], **columns)
-    assert [(c[0], c[2]) for c in painter.calls] == [
-        (["x 0.25"], {"image": image, "style": "oil"}),
-        (["x 0.25"], {"image": image, "style": "ink"}),
-        (["y 0.5"], {"image": None, "style": "ink"}),
-    ]
+@pytest.mark.parametrize("kind", [VideoPromptReward, AsyncVideoPromptReward])
+def test_a_copy_through_pickle_gives_the_same_scores(painter: Any, judge: Any, kind: Any) -> None:
+    reward = kind(painter, judge, name="mine", seed=2, batch_size=2, columns={"look": "style"})
+    copy = pickle.loads(pickle.dumps(reward))
+    results = [one.results(PROMPTS, COMPLETIONS, {"look": [1] * 4}) for one in (reward, copy)]
+    assert results[0] == results[1] and copy.__name__ == "mine"
+    assert copy.scorer.generator.calls == painter.calls != []
 
 
-def test_columns_reach_the_pipeline(wan: Any) -> None:
-    reward = VideoPromptReward(wan, mean_red, batch_size=2, guidance_scale=3.0, **SIZE)
-    plain = reward(["a", "a"], ["cat", "dog"], seed=[0, 0])
-    negative = reward(["a", "a"], ["cat", "dog"], seed=[0, 0], negative_prompt=["blue"] * 2)
-    assert all(x != y for x, y in zip(plain, negative, strict=True))
+def test_a_real_pipeline_survives_pickling(tiny: Callable[[str], Any], bright: Any) -> None:
+    wan = tiny("wan")
+    reward = VideoPromptReward(wan.pipe, bright, **wan.kwargs)
+    copy = pickle.loads(pickle.dumps(reward))
+    assert copy(["a cat"], ["a red cat"]) == reward(["a cat"], ["a red cat"])
 
 
-def test_what_the_reward_reads(painter: Painter) -> None:
-    read: list[str] = []
+def test_asynchronous_calls_run_beside_each_other(judge: Any, painter: Any) -> None:
+    """Two rewards that wait for each other: neither ends unless both run at once."""
+    both = threading.Barrier(2)
 
-    def reads(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
-        read.extend(prompts)
-        assert fps == 16
-        return frames.mean(dim=(1, 2, 3, 4))
+    def meeting(prompts: Any, *, seeds: Any) -> Any:
+        both.wait(timeout=30)
+        return painter(prompts, seeds=seeds)
 
-    for judged_by in ("prompt", "completion", "caption"):
-        reward = VideoPromptReward(painter, reads, judged_by=judged_by, fps=16)
-        reward(["a cat"], ["x 0.5"], caption=["the caption"])
-    assert read == ["a cat", "x 0.5", "the caption"]
-    with pytest.raises(ValueError, match="no column 'title'; there are caption"):
-        VideoPromptReward(painter, reads, judged_by="title")(["a"], ["x 0.5"], caption=["c"])
+    async def every() -> Any:
+        rewards = [AsyncVideoPromptReward(meeting, judge) for _ in range(2)]
+        return await asyncio.gather(*(r(prompts=["a"], completions=["b"]) for r in rewards))
 
-
-def test_a_row_that_fails_is_none(painter: Painter, caplog: pytest.LogCaptureFixture) -> None:
-    reward = VideoPromptReward(painter, brightness, batch_size=3)
-    assert reward(["a"] * 3, ["x 0.25", "broken", "x 0.5"]) == [0.25, None, 0.5]
-    assert "no score for the prompt 'broken'" in caplog.text
-    with pytest.raises(RuntimeError, match="no such video"):
-        reward(["a"] * 2, ["broken", "broken 2"])
+    assert asyncio.run(every()) == [VideoPromptReward(painter, judge)(["a"], ["b"])] * 2
 
 
-def test_a_score_that_is_not_finite_is_none(painter: Painter) -> None:
-    def reward(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
-        return frames.mean(dim=(1, 2, 3, 4)).sub(0.5).log()
+def test_asynchronous_calls_of_one_reward_take_turns(judge: Any, painter: Any) -> None:
+    reward = AsyncVideoPromptReward(painter, judge)
 
-    scores = VideoPromptReward(painter, reward)(["a"] * 2, ["x 0.25", "x 0.75"])
-    assert scores == [None, pytest.approx(-1.386, abs=1e-3)]
+    async def every() -> Any:
+        return await asyncio.gather(*(reward(PROMPTS, COMPLETIONS) for _ in range(4)))
 
-
-def test_where_none_counts_as_zero_a_failure_raises(painter: Painter) -> None:
-    reward = VideoPromptReward(painter, brightness)
-    with pytest.raises(RuntimeError, match="this trainer counts a missing one as 0"):
-        reward(["a"] * 2, ["x 0.25", "broken"], trainer_state=object())
-
-
-def test_parse_may_find_no_prompt(painter: Painter) -> None:
-    def parse(text: str) -> str | None:
-        return text.partition("PROMPT:")[2] or None
-
-    reward = VideoPromptReward(painter, brightness, parse=parse)
-    assert reward(["a"] * 2, ["hm PROMPT: x 0.5", "hm"]) == [0.5, None]
-    assert painter.calls[0][0] == [" x 0.5"]
-
-
-def test_what_is_logged(painter: Painter) -> None:
-    metrics: dict[str, float] = {}
-    extra: dict[str, list[Any]] = {}
-    reward = VideoPromptReward(painter, brightness, name="light")
-    reward(
-        ["a"] * 4, ["x 0.25", "broken", "x 0.5", "x 0.25"], trainer_state=object(),
-        log_metric=metrics.__setitem__, log_extra=extra.__setitem__,
-    )  # fmt: skip
-    assert metrics == {
-        "light/failed": 0.25,
-        "light/overall": pytest.approx(1 / 3),
-        "light/motion": pytest.approx(2 / 3),
-    }
-    assert extra["light/motion"] == [0.5, None, 1.0, 0.5]
-
-
-def test_dimensions_and_weights(painter: Painter) -> None:
-    mean = VideoPromptReward(painter, brightness, dimensions=["overall", "motion"])
-    assert mean(["a"], ["x 0.5"]) == [0.75]
-    weighted = VideoPromptReward(painter, brightness, weights={"motion": 2.0})
-    assert weighted(["a"], ["x 0.5"]) == [2.0]
-
-
-def test_asynchronous_functions_are_awaited_together(painter: Painter) -> None:
-    first = AsyncVideoPromptReward(painter, brightness)
-    second = AsyncVideoPromptReward(painter, brightness, weights={"motion": 1.0})
-
-    async def both() -> list[Any]:
-        return list(await asyncio.gather(first(["a"], ["x 0.5"]), second(["a"], ["x 0.5"])))
-
-    assert asyncio.run(both()) == [[0.5], [1.0]]
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"batch_size": 0}, "batch_size is 0 and cache 4096"),
-        ({"cache": -1}, "batch_size is 1 and cache -1"),
-        ({"dimensions": [], "weights": None}, "dimensions are \\[\\]; name at least one"),
-        ({"dimensions": ["motion"], "weights": {"motion": 1.0}}, "dimensions or weights, not both"),
-        ({"height": 8}, "takes no 'height' from here; it takes image, style"),
-        ({"seeds": 8}, "takes no 'seeds' from here"),
-    ],
-)
-def test_what_is_refused(painter: Painter, settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        VideoPromptReward(painter, brightness, **settings)
-
-
-@pytest.mark.parametrize(
-    ("videos", "message"),
-    [
-        (torch.zeros(4, 3, 8, 8), r"a tensor \(4, 3, 8, 8\); return \(B, T, 3, H, W\)"),
-        (torch.zeros(2, 4, 3, 8, 8), "returned 2 videos for 1 prompts"),
-        ([torch.zeros(3, 8, 8)], r"a video \(3, 8, 8\)"),
-        (torch.zeros(1, 4, 3, 8, 8, dtype=torch.uint8), "returned torch.uint8; return floats"),
-        (None, "returned NoneType for 1 prompts"),
-    ],
-)
-def test_generators_that_return_something_else(videos: Any, message: str) -> None:
-    def generator(prompts: Sequence[str], *, seeds: Sequence[int]) -> Any:
-        return videos
-
-    with pytest.raises(ValueError, match=message):
-        VideoPromptReward(generator, brightness)(["a"], ["b"])
+    found = asyncio.run(every())
+    assert found == [VideoPromptReward(painter, judge)(PROMPTS, COMPLETIONS)] * 4
+    assert painter.made == [*COMPLETIONS, *COMPLETIONS]
