@@ -99,7 +99,11 @@ def test_unknown_codec(clips: dict[str, Path]) -> None:
 @pytest.mark.parametrize("part", [0.4, 0.6, 0.8])
 def test_truncated_files(name: str, message: str, part: float, clips: dict[str, Path]) -> None:
     data = clips[name].read_bytes()
-    cut = data[: int(part * len(data))]
+    end = int(part * len(data))
+    if name == "fragmented":  # between two fragments a cut leaves a whole, shorter file
+        start = data.rfind(b"mdat", 0, end)
+        end = (start + max(data.find(b"moof", start), start + 16)) // 2
+    cut = data[:end]
     for backend in ("auto", "pyav"):
         with pytest.raises(VideoDecodeError, match=message):
             read_video(cut, backend=backend)  # type: ignore[arg-type]

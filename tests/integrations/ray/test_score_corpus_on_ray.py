@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -138,7 +138,9 @@ def test_a_machine_that_does_not_see_the_run_is_an_error(
 ) -> None:
     from aigv_reward.integrations.ray.shard_actor import ShardActor
 
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", "of a worker", raising=False)
+    main = ModuleType("__main__")  # an actor's own: it is changed there
+    main.__file__ = "of a worker"
+    monkeypatch.setitem(sys.modules, "__main__", main)
     with pytest.raises(ValueError, match=r"does not see the run .*; put it, and the videos, on a"):
         ShardActor(str(tmp_path / "nowhere"), RaySettings(), 1.0, 0).begin()
 
