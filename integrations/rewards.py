@@ -127,6 +127,23 @@ def _names(reward: VideoReward, weights: Mapping[str, float]) -> list[str]:
     return [*known, *(name for name in weights if name not in known)]
 
 
+def counted_weights(
+    dimensions: Sequence[str] | None, weights: Mapping[str, float] | None
+) -> Mapping[str, float] | None:
+    """The weights of a total: those given, or equal ones of the dimensions, whose mean it then is.
+
+    Raises:
+        ValueError: both, no dimension, or one text.
+    """
+    if dimensions is None:
+        return weights
+    if weights is not None:
+        raise ValueError("give dimensions or weights, not both")
+    if not dimensions or isinstance(dimensions, str):
+        raise ValueError(f"dimensions are {dimensions!r}; name at least one, in a list")
+    return {name: 1 / len(dimensions) for name in dimensions}
+
+
 def _check_weights(weights: Mapping[str, float] | None) -> None:
     if weights is None:
         return

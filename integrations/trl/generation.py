@@ -13,7 +13,7 @@ from torch import Tensor
 from aigv_reward.integrations.diffusers.scheduler_noise import drawn_by
 
 # What the generation decides itself, whatever a data set's columns are called.
-_OURS = frozenset(
+OURS = frozenset(
     "prompt seed generator latents output_type return_dict num_videos_per_prompt "
     "callback_on_step_end callback_on_step_end_tensor_inputs self prompts seeds".split()
 )
@@ -42,7 +42,7 @@ def generator_columns(generator: Any) -> frozenset[str] | None:
     parameters = inspect.signature(call).parameters.values()
     if not is_pipeline(generator) and any(p.kind is p.VAR_KEYWORD for p in parameters):
         return None
-    return frozenset(p.name for p in parameters) - _OURS
+    return frozenset(p.name for p in parameters) - OURS
 
 
 def generate(

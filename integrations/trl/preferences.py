@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from datasets import Dataset
 
 from aigv_reward import FilterRules, RewardFn
+from aigv_reward.integrations.rewards import counted_weights
 from aigv_reward.integrations.trl.preference_card import card_of
 from aigv_reward.integrations.trl.preference_pairs import Strategy, pairs_of
 from aigv_reward.integrations.trl.request_scores import RowScores
@@ -74,7 +75,7 @@ def preference_dataset(
     if (form == "kto") != (desirable is not None):
         raise ValueError("give desirable=FilterRules(...) with form='kto', and only there")
     rows = _checked(candidates, form, scored=reward is None)
-    counted = _weights(dimensions, weights)
+    counted = counted_weights(dimensions, weights)
     scores = [_score(reward, row, fps, counted, place) for place, row in enumerate(rows)]
     if desirable is not None:
         made = _labelled(rows, scores, desirable)
@@ -114,18 +115,6 @@ def _checked(
             kind = type(row["video"]).__name__
             raise ValueError(f"candidate {place}: the video is a {kind}; form='path' needs paths")
     return rows
-
-
-def _weights(
-    dimensions: Sequence[str] | None, weights: Mapping[str, float] | None
-) -> Mapping[str, float] | None:
-    if dimensions is None:
-        return weights
-    if weights is not None:
-        raise ValueError("give dimensions or weights, not both")
-    if not dimensions or isinstance(dimensions, str):
-        raise ValueError(f"dimensions are {dimensions!r}; name at least one, in a list")
-    return {name: 1 / len(dimensions) for name in dimensions}
 
 
 def _score(

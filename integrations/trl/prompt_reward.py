@@ -9,8 +9,9 @@ from typing import Any
 
 from aigv_reward import RewardFn
 from aigv_reward.integrations.diffusers.candidate_inputs import frame_rate
+from aigv_reward.integrations.rewards import counted_weights
 from aigv_reward.integrations.trl.conversation import check_lengths, column, text_of
-from aigv_reward.integrations.trl.generation import Request, generator_columns, is_pipeline
+from aigv_reward.integrations.trl.generation import OURS, Request, generator_columns, is_pipeline
 from aigv_reward.integrations.trl.logs import log
 from aigv_reward.integrations.trl.request_scores import (
     RequestScorer,
@@ -85,10 +86,11 @@ class VideoPromptReward:
             )
         self.names = generator_columns(generator)
         for argument in generation_kwargs:
-            if self.names is not None and argument not in self.names:
+            if argument in OURS or (self.names is not None and argument not in self.names):
+                known = "anything else" if self.names is None else ", ".join(sorted(self.names))
                 raise ValueError(
                     f"the generator takes no {argument!r} from here; it takes "
-                    f"{', '.join(sorted(self.names)) or 'nothing else'}"
+                    f"{known or 'nothing else'}"
                 )
         if is_pipeline(generator):
             fps, generation_kwargs = frame_rate(generator, fps, generation_kwargs)
@@ -97,7 +99,7 @@ class VideoPromptReward:
             reward,
             arguments=generation_kwargs,
             fps=fps,
-            weights=_weights(dimensions, weights),
+            weights=counted_weights(dimensions, weights),
             batch_size=batch_size,
             cache=cache,
         )
@@ -168,7 +170,7 @@ class VideoPromptReward:
         """The columns that reach the generator, those that were named among them."""
         if self.names is None:
             hosts = {"trainer_state", "log_extra", "log_metric", "completion_ids", "environments"}
-            own = [name for name in columns if name not in hosts | {"seed", self.judged_by}]
+            own = [name for name in columns if name not in hosts | OURS | {self.judged_by}]
         else:
             own = [name for name in columns if name in self.names]
         return list(dict.fromkeys([*own, *self.columns]))
@@ -196,15 +198,3 @@ def seed_of(text: str, seed: int) -> int:
     """The seed of a prompt, below 2**31: the same in every process and run."""
     digest = hashlib.sha256(f"{seed}\n{text}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
-
-
-def _weights(
-    dimensions: Sequence[str] | None, weights: Mapping[str, float] | None
-) -> Mapping[str, float] | None:
-    if dimensions is None:
-        return weights
-    if weights is not None:
-        raise ValueError("give dimensions or weights, not both")
-    if not dimensions or isinstance(dimensions, str):
-        raise ValueError(f"dimensions are {dimensions!r}; name at least one, in a list")
-    return {name: 1 / len(dimensions) for name in dimensions}

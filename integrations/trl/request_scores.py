@@ -78,10 +78,12 @@ class RequestScorer:
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k != "_lock"}
+        # Errors of failed rows may hold what does not pickle.
+        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_latest")}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
+        self._latest = {}
         self._lock = threading.Lock()
 
     def scores(self, requests: Sequence[Request]) -> list[Result]:

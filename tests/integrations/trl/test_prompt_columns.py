@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from aigv_reward.integrations.trl import VideoPromptReward
@@ -155,3 +156,38 @@ def test_generator_and_columns_that_do_not_fit(painter: Any, judge: Any, tiny: A
 def test_settings_that_are_refused(painter: Any, judge: Any, settings: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         VideoPromptReward(painter, judge, **settings)
+
+
+def test_an_image_column_reaches_a_pipeline_that_animates_it(tiny: Callable[[str], Any]) -> None:
+    """Under a name of its own, since TRL shows `image` to its policy."""
+    made = tiny("wan_i2v")
+    made.pipe.set_progress_bar_config(disable=True)
+    settings = dict(made.kwargs)
+    size = settings.pop("image").size
+    settings.pop("prompt", None)
+
+    def mean(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
+        return frames.mean(dim=(1, 2, 3, 4))
+
+    reward = VideoPromptReward(
+        made.pipe, mean, batch_size=2, columns={"first_frame": "image"}, **settings
+    )
+    red, blue = Image.new("RGB", size, "red"), Image.new("RGB", size, "blue")
+    scores = reward(["a"] * 3, ["cat"] * 3, first_frame=[red, blue, red])
+    assert scores[0] == scores[2] != scores[1]
+
+
+def test_columns_called_like_what_is_made_here_stay_out() -> None:
+    seen: list[dict[str, Any]] = []
+
+    def generator(prompts: list[str], *, seeds: list[int], **columns: Any) -> Tensor:
+        seen.append(columns)
+        return torch.zeros(len(prompts), 2, 3, 4, 4)
+
+    def mean(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
+        return frames.mean(dim=(1, 2, 3, 4))
+
+    VideoPromptReward(generator, mean)(["a"], ["b"], seeds=[3], latents=[4], style=["ink"])
+    assert seen == [{"style": "ink"}]
+    with pytest.raises(ValueError, match="takes no 'seeds' from here; it takes anything else"):
+        VideoPromptReward(generator, mean, seeds=3)
