@@ -99,7 +99,8 @@ def test_memory_does_not_grow_with_n(tiny: Build) -> None:
     shape = alone(made, 0).shape
     held: list[int] = []
     gc.collect()
-    others = {id(x) for x in gc.get_objects() if type(x) is Tensor}  # of whatever ran before
+    # Whatever ran before; kept alive, or a new tensor might get the address of an old one.
+    others = {id(x): x for x in gc.get_objects() if type(x) is Tensor}
 
     def counting(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
         new = [x for x in gc.get_objects() if type(x) is Tensor and id(x) not in others]
