@@ -35,6 +35,9 @@ def filter_command(
         Path, typer.Option(metavar="SET", help="New folder for the set.", show_default=False)
     ],
     emit: EmitForm = "parquet",
+    report: Annotated[
+        bool, typer.Option("--report", help="Put report.html, a page of the set, into it.")
+    ] = False,
 ) -> None:
     """Keep the videos of a run that pass rules; every other row gets its reasons.
 
@@ -47,6 +50,6 @@ def filter_command(
             wanted = CorpusRules.from_yaml(rules)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        selection = filter_run(run, wanted, out, emit=emit)
+        selection = filter_run(run, wanted, out, emit=emit, report=report)
     kept, rejected = len(selection.kept), len(selection.rejected)
     say(f"kept {kept} of {kept + rejected} videos; wrote {out}\n")

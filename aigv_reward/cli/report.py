@@ -28,7 +28,7 @@ def report(
     """Write one HTML file that needs no network: histograms, rules, errors, examples, table."""
     place = out or folder / "report.html"
     with corpus_errors(place):
-        from aigv_reward.corpus.report import write_report
+        from aigv_reward.corpus import write_report
 
         write_report(folder, place)
     emit(f"wrote {place}\n")

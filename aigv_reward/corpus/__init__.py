@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from aigv_reward.corpus.planned_run import PlannedRun, check_counts, plan_corpus
     from aigv_reward.corpus.pool import PoolError
     from aigv_reward.corpus.quality_filter import QualityFilter
+    from aigv_reward.corpus.report import write_report
     from aigv_reward.corpus.run_folder import Run, Summary
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "filter_run",
     "plan_corpus",
     "score_corpus",
+    "write_report",
 ]
 
 _HOME = {
@@ -52,6 +54,7 @@ _HOME = {
     "filter_run": "aigv_reward.corpus.filtering",
     "plan_corpus": "aigv_reward.corpus.planned_run",
     "score_corpus": "aigv_reward.corpus.corpus_run",
+    "write_report": "aigv_reward.corpus.report",
 }
 
 

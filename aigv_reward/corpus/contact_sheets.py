@@ -1,59 +1,76 @@
-"""The videos at the ends of a dimension and at its threshold, as small pictures in the page."""
+"""The videos at the ends of a dimension and at its thresholds, as small clips in the page."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
 from aigv_reward.corpus.histogram import Line
-from aigv_reward.corpus.item import Item
-from aigv_reward.corpus.item_source import open_item
-from aigv_reward.corpus.run_folder import Run
+from aigv_reward.corpus.previews import Previews
 
 SHOWN: Final = 4
 
+Row = Mapping[str, Any]
+
 
 def contact_sheets(
-    run: Run,
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     names: Sequence[str],
     lines: Mapping[str, Sequence[Line]],
+    removed: Collection[int],
+    previews: Previews,
 ) -> str:
-    """For each dimension: the lowest, those nearest to the first threshold, the highest."""
-    pictures: dict[int, str] = {}
+    """For each dimension: the lowest, those nearest to each threshold, the highest.
+
+    Args:
+        rows: those with scores.
+        names: dimensions.
+        lines: {dimension: its thresholds}.
+        removed: ordinals of rows that the rules do not keep.
+        previews: what makes the clips.
+    """
     sections = ""
     for name in names:
         scored = sorted((row for row in rows if row[name] is not None), key=lambda row: row[name])
-        groups = {"lowest": scored[:SHOWN], "highest": scored[::-1][:SHOWN]}
-        if lines.get(name):
-            limit = lines[name][0].score
-            near = sorted(scored, key=lambda row: abs(row[name] - limit))[:SHOWN]
-            groups = {"lowest": groups["lowest"], "at the threshold": near, **groups}
-        for label, some in groups.items():
-            cards = ""
-            for row in some:
-                place = int(row["ordinal"])
-                if place not in pictures:
-                    pictures[place] = _picture(run.items[place])
-                cards += (
-                    f"<figure>{pictures[place]}<figcaption>{row[name]:.2f} "
-                    f"{escape(os.path.basename(row['key']))}</figcaption></figure>"
-                )
-            if cards:
-                sections += f"<h3>{escape(name)}: {label}</h3><div class='sheet'>{cards}</div>"
-    return f"<h2>Examples</h2>{sections}" if sections else ""
+        groups = {"lowest": scored[: min(SHOWN, (len(scored) + 1) // 2)]}
+        for line in lines.get(name, ()):
+            near = sorted(scored, key=lambda row: abs(row[name] - line.score))[:SHOWN]
+            groups[f"at the threshold {line.label}"] = sorted(near, key=lambda row: row[name])
+        groups["highest"] = scored[::-1][: min(SHOWN, len(scored) // 2)]
+        sheets = "".join(
+            f"<section><h4>{escape(label)}</h4><div class='sheet'>"
+            f"{''.join(_figure(row, name, removed, previews) for row in some)}</div></section>"
+            for label, some in groups.items()
+            if some
+        )
+        if sheets:
+            sections += (
+                f"<div class='card'><h3>{escape(name)}</h3><div class='sheets'>{sheets}</div></div>"
+            )
+    if not sections:
+        return ""
+    return (
+        "<h2>Examples</h2><p class='soft'>Point at a picture, or tap it, to play the middle of the "
+        f"clip in small.</p><div class='stack'>{sections}</div>"
+    )
 
 
-def _picture(item: Item) -> str:
-    """The middle frame of a video as an image element, or why there is none."""
-    from aigv_reward.evaluation.audit_thumbnails import thumbnail
-    from aigv_reward.video import read_frames
-
-    try:
-        seen = read_frames(open_item(item), lambda count, fps: [count // 2])
-        url = thumbnail(seen.frames, seen.fps).still
-    except (ValueError, OSError, RuntimeError) as error:
-        return f"<p class='soft'>{escape(str(error))}</p>"
-    return f"<img alt='' src='{escape(url)}'>"
+def _figure(row: Row, name: str, removed: Collection[int], previews: Previews) -> str:
+    place = int(row["ordinal"])
+    made = previews.add(row)
+    if made is None:
+        why = previews.failures.get(place, "the page is full")
+        picture = f"<p class='frame soft'>{escape(why)}</p>"
+    else:
+        picture = (
+            f"<button class='frame' data-preview='{place}' aria-label='play'>"
+            f"<img alt='' src='{made[0]}'></button>"
+        )
+    whole = row["key"] if row["prompt"] is None else f"{row['key']}\n{row['prompt']}"
+    gone = " <span class='tag'>removed</span>" if place in removed else ""
+    return (
+        f"<figure title='{escape(whole)}'>{picture}<figcaption><b>{row[name]:.2f}</b>{gone}"
+        f"<span class='name'>{escape(os.path.basename(row['key']))}</span></figcaption></figure>"
+    )

@@ -13,11 +13,12 @@ from typing import Any
 from aigv_reward.corpus.corpus_rules import CorpusRules
 from aigv_reward.corpus.durable import sync_folder
 from aigv_reward.corpus.emit import Emit, emit_kept
+from aigv_reward.corpus.report_page import report_page
 from aigv_reward.corpus.rows import pa, pq
 from aigv_reward.corpus.run_folder import Run
 from aigv_reward.corpus.selection import Selection, select
 
-MANIFEST, REJECTED = "manifest.json", "rejected.parquet"
+MANIFEST, REJECTED, REPORT = "manifest.json", "rejected.parquet", "report.html"
 
 
 def filter_run(
@@ -26,30 +27,35 @@ def filter_run(
     out: str | os.PathLike[str] | None = None,
     *,
     emit: Emit = "parquet",
+    report: bool = False,
 ) -> Selection:
     """What the rules keep of a finished run, written to a new folder if one is named.
 
     The folder has the kept videos in the form that `emit` names, `rejected.parquet` with the
     reasons for every other row, and `manifest.json` with the rules, their thresholds as scores,
-    and counts.
+    and counts; with `report` also `report.html`.
 
     Args:
         run: whose scores are looked at; no model is loaded.
         rules: what to keep.
         out: the new folder; None for none.
         emit: see `emit_kept`.
+        report: whether the folder has its report; `write_report` makes one later.
 
     Raises:
-        ValueError: an unfinished run, rules that do not fit its scores, a folder that exists, or a
-            video that was changed since it was scored.
+        ValueError: an unfinished run, rules that do not fit its scores, a folder that exists, a
+            video that was changed since it was scored, or a report without a folder.
         OSError: the folder cannot be written; nothing is left of it.
     """
     scored = run if isinstance(run, Run) else Run(run)
     place = Path(out) if out is not None else None
     if place is not None and (place.exists() or place.is_symlink()):
         raise ValueError(f"{str(place)!r} exists; name a new folder for the set")
+    if report and place is None:
+        raise ValueError("a report is written to the set's folder; name one with out")
     calibration = scored.plan["checkpoint"].get("calibration")
-    selection = select(scored.finished().to_pylist(), rules, calibration)
+    rows = scored.finished().to_pylist()
+    selection = select(rows, rules, calibration)
     if place is None:
         return selection
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +67,9 @@ def filter_run(
         manifest = _manifest(scored, rules, selection, emit)
         text = json.dumps(manifest, indent=1, allow_nan=False) + "\n"
         (unfinished / MANIFEST).write_text(text, encoding="utf-8")
+        if report:
+            page = report_page(scored, rows, selection, title=place.name)
+            (unfinished / REPORT).write_bytes(page)
         unfinished.chmod(0o777 & ~_umask())
         _sync_all(unfinished)
         os.rename(unfinished, place)

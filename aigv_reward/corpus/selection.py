@@ -31,10 +31,11 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Selection:
-    """The rows that are kept, the others, in order, and the thresholds as scores."""
+    """The rows that are kept, the others, in order, the rules, and their thresholds as scores."""
 
     kept: tuple[RunRow, ...]
     rejected: tuple[Rejected, ...]
+    rules: CorpusRules
     resolved: FilterRules | None
 
 
@@ -93,7 +94,7 @@ def select(
                 rejected.append(Rejected(row, "top_k", (said,)))
         left = [row for row in left if ranks[row["ordinal"]][0] <= rules.top_k.k]
     rejected.sort(key=lambda one: int(one.row["ordinal"]))
-    return Selection(tuple(left), tuple(rejected), resolved)
+    return Selection(tuple(left), tuple(rejected), rules, resolved)
 
 
 def ranked(rows: Sequence[RunRow], top: TopK) -> dict[int, tuple[int, int]]:
