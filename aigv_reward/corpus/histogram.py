@@ -51,7 +51,7 @@ def histogram(
         low, high = low - 0.5, high + 0.5
     below, _ = np.histogram(np.asarray(kept, dtype=np.float64), bins=BINS, range=(low, high))
     every, edges = np.histogram(scores, bins=BINS, range=(low, high))
-    base = 8 + LINE * max(room, len(lines)) + TALL
+    base = 12 + LINE * max(room, len(lines)) + TALL
     most = int(every.max())
 
     def across(score: float) -> float:

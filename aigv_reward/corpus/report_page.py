@@ -86,10 +86,11 @@ def _summary(run: Run, rows: Rows, selection: Selection | None) -> str:
         tiles.append(_tile("kept", len(selection.kept), total))
     checkpoint = run.plan["checkpoint"]
     name = f"{checkpoint.get('name', 'checkpoint')} ({checkpoint['sha256'][:12]})"
-    made = "Set of the run" if selection is not None else "Run"
-    place = text_of(os.fsencode(run.folder.resolve()))
+    made = "A set of the run" if selection is not None else "The run"
+    place = run.folder.resolve()
+    whole, last = (escape(text_of(os.fsencode(part))) for part in (place, place.name))
     return (
-        f"<p class='soft name'>{made} {escape(place)}, scored by {escape(name)}.</p>"
+        f"<p class='soft name'>{made} <b title='{whole}'>{last}</b>, scored by {escape(name)}.</p>"
         f"<div class='tiles'>{''.join(tiles)}</div>"
     )
 
