@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,23 @@ def test_the_command_writes_the_page_of_a_run(run: Run, tmp_path: Path) -> None:
     assert "What each rule removed" not in text and "<h2>Generators</h2>" in text
     ran = command("report", tmp_path)
     assert ran.exit_code == 1 and "is no run" in ran.stderr
+
+
+def test_the_table_of_a_large_run_has_part_of_it_and_says_so(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("aigv_reward.corpus.video_table.ROWS", 20)
+    text = write_report(run.folder, tmp_path / "page.html").read_text()
+    found = re.search(r"<script type='application/json' id='data'>(.*?)</script>", text)
+    assert found is not None
+    data = json.loads(found[1])
+    places = data["columns"][0]["values"]
+    assert f"{len(places)} of 111 videos, so that a browser stays quick" in text
+    assert 15 <= len(places) <= 20 and places == sorted(set(places))
+    assert {int(place) for place in data["previews"]} <= set(places)
+    assert max(b - a for a, b in pairwise(places)) <= 8  # all through the run
+    assert [len(column["values"]) for column in data["columns"]] == [len(places)] * 8
+    assert len(data["files"]) == len(places)
 
 
 def test_a_set_needs_its_run(run: Run, tmp_path: Path) -> None:
