@@ -23,7 +23,7 @@ class Source:
     Attributes:
         name: what error messages call it.
         path: absolute path, or None where `data` holds the bytes. Absolute, because a decoder takes
-            a relative `a:b.mp4` for a protocol.
+            a relative `a:b.mp4` for a protocol. Files whose path is not UTF-8 are read into `data`.
         data: the bytes, or None where `path` names them.
         size: bytes in all.
     """
@@ -86,4 +86,8 @@ def _from_path(name: str) -> Source:
         raise VideoDecodeError(name, f"it cannot be opened: {reason}") from error
     if status.st_size == 0:
         raise VideoDecodeError(name, "it is empty (0 bytes)")
-    return Source(name=name, path=os.path.abspath(name), data=None, size=status.st_size)
+    path = os.path.abspath(name)
+    if any("\udc80" <= letter <= "\udcff" for letter in path):  # the decoders want UTF-8
+        with open(path, "rb") as file:
+            return _from_bytes(file.read(), name)
+    return Source(name=name, path=path, data=None, size=status.st_size)

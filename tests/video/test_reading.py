@@ -1,7 +1,9 @@
 """Reading every kind of file, frame for frame."""
 
 import io
+import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -250,3 +252,12 @@ def test_one_frame_without_a_rate_is_read(tmp_path: Path) -> None:
     no_rate = path.read_bytes().replace(b"\x23\xe3\x83", b"\x23\xe3\x84")
     video = read_video(no_rate)
     assert numbers(video.frames) == [3] and video.fps > 0
+
+
+@pytest.mark.parametrize("backend", ["auto", "decord", "pyav"])
+def test_a_name_that_is_not_utf_8(clips: dict[str, Path], tmp_path: Path, backend: str) -> None:
+    path = os.path.join(tmp_path, os.fsdecode(b"caf\xe9.mp4"))
+    shutil.copyfile(clips["h264"], path)
+    expected = read_video(clips["h264"], backend=backend)  # type: ignore[arg-type]
+    found = read_video(path, backend=backend)  # type: ignore[arg-type]
+    assert torch.equal(found.frames, expected.frames) and found.fps == expected.fps
