@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import struct
 import time
+import zlib
 from typing import Any
 
 import httpx
@@ -121,18 +123,28 @@ def test_a_bad_tensor_body(small: Any, body: bytes, status: int, message: str) -
     assert response.status_code == status
 
 
+def png_of_size(width: int, height: int) -> str:
+    """As much of a PNG as says how large it is."""
+    fields = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + fields + struct.pack(">I", zlib.crc32(fields))
+    pixels = struct.pack(">I", 10) + b"IDAT" + bytes(14)
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + chunk + pixels).decode()
+
+
+BOMB = png_of_size(30_000, 30_000)
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"prompt": ["a"]}, 'the body must be {"prompt"'),
-        ({"prompt": [], "video": []}, "0 prompts and 0 videos"),
-        ({"prompt": "a", "video": [["x"]]}, 'the body must be {"prompt"'),
-        ({"prompt": ["a"], "video": [[1]]}, 'the body must be {"prompt"'),
-        ({"prompt": ["a", "b"], "video": [["x"]]}, "2 prompts and 1 videos"),
-        ({"prompt": ["a"], "video": [[]]}, "video 0: the video has no frames"),
-        ({"prompt": ["a"], "video": [["!"]]}, "video 0: frame 0 is not base64"),
+        ([], "the payload has no list 'video'"),
+        ({"prompt": ["a"]}, "the payload has no list 'video'"),
+        ({"prompt": ["a", "b"], "video": [["x"]]}, "prompts is 2 entries for 1 videos"),
+        ({"prompt": ["a"], "video": [[]]}, "video[0] is no list of frames"),
+        ({"prompt": ["a"] * 9, "video": [["x"]] * 9}, "9 videos, above the limit of 8; send fewer"),
+        ({"prompt": ["a"], "video": [["!"]]}, "video 0: frame 0 is not a PNG in base64: "),
         ({"prompt": ["a" * 20_001], "video": [["x"]]}, "prompt 0 has 20001 characters"),
-        ([], 'the body must be {"prompt"'),
+        ({"prompt": ["a"], "video": [[BOMB]]}, "video 0: its frames are 30000x30000, above the"),
     ],
 )
 def test_a_bad_compute_body(small: Any, body: Any, message: str) -> None:

@@ -116,7 +116,7 @@ def test_flow_factory(server: Any, videos: dict[str, Video], offline: Any) -> No
     assert refused.status_code == 422
     assert refused.json()["error"] == {
         "type": "decode_error",
-        "message": "video 1: frame 3 is no PNG",
+        "message": "video 1: frame 3 is not a PNG in base64: the bytes are no PNG",
     }
 
 
