@@ -252,6 +252,8 @@ def run_load(*, requests: int, at_once: int, clips: int, checkpoint: str = "lite
         finally:
             stop.set()
             process.terminate()
+    if process.returncode != 0:
+        load.wrong.append(f"the server ended with status {process.returncode}")
     return load
 
 
