@@ -89,7 +89,7 @@ class Client:
         self.url, self.load, self.clips = url, load, clips
         retries = Retries(attempts=30, first=0.2, longest=3.0)
         self.reward = AsyncRemoteReward(url, retries=retries)
-        self.plain = httpx.AsyncClient(base_url=url, timeout=120)
+        self.plain = httpx.AsyncClient(base_url=url, timeout=300)
 
     async def send(self, kind: str, clip: Clip) -> None:
         """One request."""
