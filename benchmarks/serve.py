@@ -89,7 +89,7 @@ class Client:
         self.url, self.load, self.clips = url, load, clips
         retries = Retries(attempts=30, first=0.2, longest=3.0)
         self.reward = AsyncRemoteReward(url, retries=retries)
-        self.plain = httpx.AsyncClient(base_url=url, timeout=120)
+        self.plain = httpx.AsyncClient(base_url=url, timeout=300)
 
     async def send(self, kind: str, clip: Clip) -> None:
         """One request."""
@@ -252,6 +252,8 @@ def run_load(*, requests: int, at_once: int, clips: int, checkpoint: str = "lite
         finally:
             stop.set()
             process.terminate()
+    if process.returncode != 0:
+        load.wrong.append(f"the server ended with status {process.returncode}")
     return load
 
 

@@ -16,6 +16,8 @@ from aigv_reward.cli.rank import parse_weights
 if TYPE_CHECKING:
     from aigv_reward.integrations.server import ServerSettings
 
+MIB = 1 << 20
+LARGEST = 1 << 20  # a TiB in MiB, days in seconds: what the kernel's limits can hold
 NEEDED = ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "PIL")
 
 
@@ -73,7 +75,58 @@ def serve(
     decoders: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Videos decoded at once; default a processor each.", show_default=False
+            min=1,
+            help="Videos decoded at once; default a processor each, 4 at most.",
+            show_default=False,
+        ),
+    ] = None,
+    max_queue: Annotated[
+        int,
+        typer.Option(min=1, help="Videos that may wait; beyond it the answer is 503, try again."),
+    ] = 256,
+    max_body: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=LARGEST,
+            metavar="MIB",
+            help="Of one request; on disk all of them may take 8 times as much.",
+        ),
+    ] = 512,
+    body_timeout: Annotated[
+        float, typer.Option(min=1.0, metavar="SECONDS", help="For a request's body to arrive.")
+    ] = 60.0,
+    request_timeout: Annotated[
+        float,
+        typer.Option(
+            min=1.0,
+            metavar="SECONDS",
+            help="For its answer, then 503; a batch of the model may take 2/5 of it.",
+        ),
+    ] = 300.0,
+    decode_timeout: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=LARGEST,
+            metavar="SECONDS",
+            help="Of a processor, for one video; twice that on the clock.",
+        ),
+    ] = 60,
+    decode_memory: Annotated[
+        int,
+        typer.Option(min=64, max=LARGEST, metavar="MIB", help="That decoding one video may take."),
+    ] = 2048,
+    tls_cert: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Certificate chain in PEM: serve HTTPS.", show_default=False
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Its private key; default: in the same file.", show_default=False
         ),
     ] = None,
 ) -> None:
@@ -82,8 +135,9 @@ def serve(
     POST /v1/score, GET /v1/info, /healthz, /readyz, /metrics, and Flow-Factory's /compute.
     """
     _need_extra()
-    from aigv_reward.integrations.server import ServerSettings
+    from aigv_reward.integrations.server import Limits, ServerSettings
 
+    body_bytes = max_body * MIB
     try:
         settings = ServerSettings(
             host=host,
@@ -94,10 +148,24 @@ def serve(
             devices=tuple(device) if device else (None,),
             weights=None if by is None else {str(k): v for k, v in parse_weights(by).items()},
             calibrated=calibrated,
+            tls_cert=None if tls_cert is None else str(tls_cert),
+            tls_key=None if tls_key is None else str(tls_key),
             fps=fps,
             batch_size=batch_size,
             max_wait=max_wait / 1000,
             decoders=decoders,
+            limits=Limits(
+                body_bytes=body_bytes,
+                spool_bytes=8 * body_bytes,
+                video_pixels=body_bytes // 2,  # frames that fit into a body are not too many
+                queue_items=max_queue,
+                items=min(max_queue, Limits.items),
+                body_seconds=body_timeout,
+                request_seconds=request_timeout,
+                batch_seconds=0.4 * request_timeout,
+                decode_seconds=decode_timeout,
+                decode_memory=decode_memory * MIB,
+            ),
         )
     except ValueError as error:
         raise UsageError(str(error)) from error
@@ -113,6 +181,7 @@ def _run(settings: ServerSettings) -> None:
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     log.propagate = False
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # it warns of what is refused
     try:
         run(settings, announce=lambda address: note(f"scores videos at {address}"))
     except ValueError as error:

@@ -11,12 +11,11 @@ import httpx
 from torch import Tensor
 
 from aigv_reward import Scores
-from aigv_reward.integrations.server.client_answers import as_scores, chosen, read_answer
-from aigv_reward.integrations.server.client_retries import Retries
-from aigv_reward.integrations.server.client_wire import Source, parts
+from aigv_reward.integrations.server.client_calls import Outcome, RemoteCalls, Result, Steps
+from aigv_reward.integrations.server.client_wire import Source
 
 
-class RemoteReward:
+class RemoteReward(RemoteCalls[httpx.Client, httpx.BaseTransport]):
     """A `RewardFn` whose scores come from `aigv-reward serve`.
 
     It has no gradient. uint8 frames get the scores that the checkpoint gives them on this machine;
@@ -31,28 +30,10 @@ class RemoteReward:
         retries: see `Retries`; also made after a broken connection, 408, 429 and 5xx.
         most_bytes: larger batches go as several requests.
         most_videos: the same, in videos.
-        transport: of httpx, in place of its own; for tests and for proxies.
+        transport: of httpx, in place of its own; for tests, proxies and certificates.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        token: str | None = None,
-        dimensions: Sequence[str] | None = None,
-        timeout: float = 300.0,
-        retries: Retries | None = None,
-        most_bytes: int = 256 << 20,
-        most_videos: int = 32,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        self.dimensions = None if dimensions is None else tuple(dimensions)
-        self.retries = retries or Retries()
-        self.most_bytes, self.most_videos = most_bytes, most_videos
-        headers = {} if token is None else {"authorization": f"Bearer {token}"}
-        self._client = httpx.Client(
-            base_url=url, headers=headers, timeout=timeout, transport=transport
-        )
+    _client_type = httpx.Client
 
     def __call__(
         self,
@@ -73,8 +54,7 @@ class RemoteReward:
             ValueError: a video has no score, the server refuses the request, frames that require
                 a gradient, or no dimension that the checkpoint was trained for.
         """
-        scores = self.score(frames, prompts, fps=fps, dimensions=self.dimensions)
-        return chosen(scores, self.dimensions, frames)
+        return self._take(self._reward(frames, prompts, fps))
 
     def score(
         self,
@@ -96,16 +76,7 @@ class RemoteReward:
             RewardUnavailable: see `__call__`.
             ValueError: see `__call__`.
         """
-        asked = parts(
-            videos,
-            prompts,
-            fps,
-            dimensions=dimensions,
-            most_bytes=self.most_bytes,
-            most_videos=self.most_videos,
-        )
-        answers = [(part, read_answer(self._ask("POST", "/v1/score", part.body))) for part in asked]
-        return as_scores(answers, len(videos))
+        return self._take(self._score(videos, prompts, fps, dimensions))
 
     def info(self) -> dict[str, Any]:
         """What the server says about itself and its checkpoint.
@@ -114,11 +85,7 @@ class RemoteReward:
             RewardUnavailable: it does not answer.
             ValueError: it refuses.
         """
-        response = self._ask("GET", "/v1/info", dict)
-        if response.status_code != 200:
-            read_answer(response)
-        content: dict[str, Any] = response.json()
-        return content
+        return self._take(self._info())
 
     def close(self) -> None:
         """Close the connections."""
@@ -137,17 +104,20 @@ class RemoteReward:
         """Close the connections."""
         self.close()
 
-    def _ask(self, method: str, path: str, body: Any) -> httpx.Response:
-        attempt = 0
-        while True:
-            outcome: httpx.Response | httpx.TransportError
-            try:
-                outcome = self._client.request(method, path, **body())
-            except httpx.TransportError as error:
-                outcome = error
-            wait = self.retries.after(attempt, outcome)
-            if wait is None:
-                assert isinstance(outcome, httpx.Response)
-                return outcome
-            time.sleep(wait)
-            attempt += 1
+    def _take(self, steps: Steps[Result]) -> Result:
+        outcome: Outcome | None = None
+        try:
+            while True:
+                step = steps.send(outcome)
+                if isinstance(step, float):
+                    time.sleep(step)
+                    outcome = None
+                    continue
+                method, path, body = step
+                try:
+                    outcome = self._client.request(method, path, **body())
+                except httpx.TransportError as error:
+                    outcome = error
+        except StopIteration as end:
+            result: Result = end.value
+            return result

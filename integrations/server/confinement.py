@@ -16,7 +16,7 @@ def confine(limits: Mapping[str, int]) -> None:
             now, `file_bytes` of what it writes.
     """
     seconds, written = limits["decode_seconds"], limits["file_bytes"]
-    data = _data_bytes() + limits["decode_memory"]
+    data = data_bytes() + limits["decode_memory"]
     for kind, soft, hard in (
         (resource.RLIMIT_CORE, 0, 0),
         (resource.RLIMIT_CPU, seconds, seconds + 1),  # SIGXCPU, which tells; then SIGKILL
@@ -29,7 +29,7 @@ def confine(limits: Mapping[str, int]) -> None:
         resource.setrlimit(kind, (soft, hard) if unlimited else (min(soft, born), min(hard, born)))
 
 
-def _data_bytes() -> int:
+def data_bytes() -> int:
     """What the kernel counts against RLIMIT_DATA now; 0 where it does not tell."""
     try:
         with open("/proc/self/status") as status:

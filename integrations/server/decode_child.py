@@ -10,6 +10,7 @@ import gc
 import json
 import os
 import select
+import shutil
 import signal
 import time
 from contextlib import suppress
@@ -164,6 +165,8 @@ def main() -> None:
             data = os.read(end, 1 << 20)
             if not data:
                 forks.kill_all()
+                # Here for a server that was killed; one that stops does it too.
+                shutil.rmtree(settings["spool"], ignore_errors=True)
                 return
             *lines, unread = (unread + data).split(b"\n")
             for line in lines:

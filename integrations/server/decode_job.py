@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
-import math
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import av
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from aigv_reward import VideoDecodeError, VideoReward
+from aigv_reward.integrations.frameworks.flow_factory_remote import payload_videos, png_frame
 from aigv_reward.integrations.server.refusals import ItemFailed, as_message, error_answer
 
 # As for decoding itself: no playlist, nothing that opens another file.
@@ -66,11 +63,12 @@ def _file(reward: VideoReward, message: Mapping[str, Any], limits: Mapping[str, 
 
 
 def _tensor(reward: VideoReward, message: Mapping[str, Any], limits: Mapping[str, int]) -> str:
-    # Mapped, not read: only the frames that a view takes are ever in memory.
+    # Mapped, not read: only the frames that a view takes are ever in memory. The mapping is shared
+    # with the file, or the kernel would count all of it as the decoder's memory.
     frames = np.memmap(
         message["path"],
         dtype=np.uint8,
-        mode="c",
+        mode="r+",
         offset=message["offset"],
         shape=tuple(message["shape"]),
     )
@@ -80,30 +78,20 @@ def _tensor(reward: VideoReward, message: Mapping[str, Any], limits: Mapping[str
 def _png(reward: VideoReward, message: Mapping[str, Any], limits: Mapping[str, int]) -> str:
     frames: list[Image.Image] = []
     pixels = 0
-    with open(message["path"], "rb") as lines:
+
+    def check(width: int, height: int) -> None:
+        nonlocal pixels
+        pixels += width * height
+        check_pixels(width, height, pixels, limits)
+
+    Image.MAX_IMAGE_PIXELS = None  # pillow's own limit, which does not know the server's
+    with open(message["path"], encoding="utf-8") as lines:
         for number, line in enumerate(lines):
-            picture = _picture(line, number)
-            pixels += math.prod(picture.size)
-            check_pixels(*picture.size, pixels, limits)
             try:
-                frames.append(picture.convert("RGB"))
-            except (OSError, SyntaxError, ValueError) as error:
-                raise ItemFailed("decode_error", f"frame {number} is a damaged PNG") from error
-    if not frames:
-        raise ItemFailed("invalid_item", "the video has no frames")
+                frames.append(png_frame(line.rstrip("\n"), f"frame {number}", check))
+            except ValueError as error:
+                raise ItemFailed("decode_error", str(error)) from error
     return _save(reward.prepare(frames, fps=message["fps"]), message["out"])
-
-
-def _picture(line: bytes, number: int) -> Image.Image:
-    try:
-        data = base64.b64decode(line.strip(), validate=True)
-        return Image.open(io.BytesIO(data), formats=("PNG",))
-    except binascii.Error as error:
-        raise ItemFailed("decode_error", f"frame {number} is not base64") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise ItemFailed("decode_error", f"frame {number} is no PNG") from error
-    except Image.DecompressionBombError as error:
-        raise ItemFailed("decode_limit", f"frame {number} has too many pixels") from error
 
 
 def _split(
@@ -115,18 +103,14 @@ def _split(
             content = json.load(body)
     except (ValueError, RecursionError) as error:
         raise ItemFailed("invalid_json", "the body is not JSON") from error
-    fields: dict[str, Any] = content if isinstance(content, dict) else {}
-    prompts, videos = fields.get("prompt", ()), fields.get("video", ())
-    if not _texts(prompts) or not isinstance(videos, list) or not all(map(_texts, videos)):
+    try:
+        prompts, videos = payload_videos(content)
+    except ValueError as error:
+        raise ItemFailed("invalid_request", str(error)) from error
+    if len(videos) > message["items"]:
         raise ItemFailed(
             "invalid_request",
-            'the body must be {"prompt": [text, ..], "video": [[base64 PNG a frame, ..], ..]}',
-        )
-    if len(prompts) != len(videos) or not 0 < len(videos) <= message["items"]:
-        raise ItemFailed(
-            "invalid_request",
-            f"{len(prompts)} prompts and {len(videos)} videos; send one prompt a video, and "
-            f"1 to {message['items']} of them",
+            f"{len(videos)} videos, above the limit of {message['items']}; send fewer at once",
         )
     paths = []
     for index, video in enumerate(videos):
@@ -175,10 +159,6 @@ def check_pixels(width: int, height: int, total: int, limits: Mapping[str, int])
             f"its frames have {total} pixels in all, above the limit of {limits['video_pixels']}; "
             "send fewer or smaller ones",
         )
-
-
-def _texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
 
 
 def _save(views: Any, path: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from aigv_reward.integrations.server.refusals import ItemFailed
@@ -24,12 +25,15 @@ class Decoder:
 
     Args:
         limits: of a video.
+        spool: folder of all bodies, which the process removes if it outlives the server.
         count: videos that are decoded at once.
         on_restart: see `Supervised`.
     """
 
-    def __init__(self, limits: Limits, *, count: int, on_restart: Callable[[str], None]) -> None:
-        self.limits = limits
+    def __init__(
+        self, limits: Limits, *, spool: Path, count: int, on_restart: Callable[[str], None]
+    ) -> None:
+        self.limits, self.spool = limits, spool
         self._free = asyncio.Semaphore(count)
         self._config: asyncio.Future[Message] | None = None
         self._child = Supervised(
@@ -86,4 +90,5 @@ class Decoder:
         names = ("frame_pixels", "video_pixels", "decode_memory", "decode_seconds")
         limits = {name: getattr(self.limits, name) for name in names}
         limits["file_bytes"] = 2 * self.limits.body_bytes
-        return {"config": await self._config, "limits": limits}
+        config = await self._config
+        return {"config": config, "limits": limits, "spool": str(self.spool)}

@@ -19,7 +19,7 @@ WhileConnected = Callable[[Request, Awaitable[Any]], Awaitable[Any]]
 async def compute_answer(
     request: Request, folder: RequestFolder, scorer: Scorer, while_connected: WhileConnected
 ) -> dict[str, list[float]]:
-    """The answer to {"prompt": [text, ..], "video": [[base64 PNG a frame, ..], ..]}.
+    """The answer to a body as `flow_factory_compute` describes it.
 
     The protocol knows no failed video, so one refuses the request: no failure becomes a number.
 
@@ -44,13 +44,13 @@ async def compute_answer(
     fps = scorer.settings.fps
     videos = []
     for index, (path, prompt) in enumerate(zip(found["videos"], found["prompts"], strict=True)):
-        if len(prompt) > LONGEST_PROMPT:
+        if len(prompt or "") > LONGEST_PROMPT:
             raise RequestRefused(
                 422,
                 "invalid_request",
                 f"prompt {index} has {len(prompt)} characters, above the limit of {LONGEST_PROMPT}",
             )
-        videos.append(Video(str(index), prompt or None, {"kind": "png", "path": path, "fps": fps}))
+        videos.append(Video(str(index), prompt, {"kind": "png", "path": path, "fps": fps}))
     weights = scorer.facts["weights"]
     with scorer.admitted(len(videos)):
         scored = scorer.score(videos, tuple(weights), folder.path)

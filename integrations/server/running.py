@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import resource
 import signal
 import socket
 import threading
@@ -12,6 +14,7 @@ from contextlib import contextmanager, suppress
 import uvicorn
 
 from aigv_reward.integrations.server.app import create_app
+from aigv_reward.integrations.server.connections import bounded_protocol
 from aigv_reward.integrations.server.metrics import Metrics
 from aigv_reward.integrations.server.scorer import Scorer
 from aigv_reward.integrations.server.settings import ServerSettings
@@ -38,37 +41,53 @@ def serve(
         announce: called with the server's address when videos can be scored.
 
     Raises:
-        ValueError: the address is taken, or the checkpoint cannot be loaded.
+        ValueError: the address is taken or not this machine's, or the checkpoint cannot be loaded.
     """
+    _raise_open_files()
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listening.bind((settings.host, settings.port))
         except OSError as error:
+            elsewhere = isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL
+            remedy = (
+                "give an address of this machine as --host"
+                if elsewhere
+                else "give another --port, or 0 for a free one"
+            )
             raise ValueError(
-                f"cannot listen on {settings.host} port {settings.port} ({error.strerror}); give "
-                "another --port, or 0 for a free one"
+                f"cannot listen on {settings.host} port {settings.port} ({error.strerror}); "
+                f"{remedy}"
             ) from error
         asyncio.run(_serve(settings, listening, announce))
+
+
+def _raise_open_files() -> None:
+    """As many as this process may have: each video of a request is a file while it arrives."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # systems differ in what they call unlimited
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def _serve(
     settings: ServerSettings, listening: socket.socket, announce: Callable[[str], None]
 ) -> None:
     spool = Spool(settings.limits)
-    scorer = Scorer(settings, Metrics())
+    scorer = Scorer(settings, Metrics(), spool.folder)
     server = _Server(
         uvicorn.Config(
             create_app(settings, scorer, spool),
             loop="asyncio",
-            http="h11",
+            http=bounded_protocol(settings.limits),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
             timeout_graceful_shutdown=LAST_REQUESTS,
         )
     )
@@ -82,7 +101,8 @@ async def _serve(
         if starting.done():
             await starting
             host, port = listening.getsockname()[:2]
-            announce(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            scheme = "http" if settings.tls_cert is None else "https"
+            announce(f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}")
         await answering
     except ChildFailed as error:
         raise ValueError(f"the server cannot start: {error}") from None

@@ -29,9 +29,10 @@ class Scorer:
     Args:
         settings: of the server.
         metrics: counts what happens.
+        spool: folder of all bodies.
     """
 
-    def __init__(self, settings: ServerSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: ServerSettings, metrics: Metrics, spool: Path) -> None:
         self.settings, self.limits, self.metrics = settings, settings.limits, metrics
         self.models = [
             Supervised(
@@ -43,7 +44,7 @@ class Scorer:
             for number, device in enumerate(settings.devices)
         ]
         decoders = settings.decoders or min(4, os.cpu_count() or 1)
-        self.decoder = Decoder(self.limits, count=decoders, on_restart=metrics.restart)
+        self.decoder = Decoder(self.limits, spool=spool, count=decoders, on_restart=metrics.restart)
         self.batcher = Batcher(
             self.models,
             batch_size=settings.batch_size,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -23,11 +24,13 @@ class Limits:
         items: videos of one request.
         queue_items: videos of all requests that wait or are scored; beyond it the answer is 503.
         requests: that are open at once; beyond it the answer is 503.
+        connections: that are open at once, whether or not they ask; beyond it the answer is 503.
         frame_pixels: of one frame.
         video_pixels: of all frames of one video that comes as frames.
         decode_memory: bytes that decoding one video may allocate.
         decode_seconds: of processor time for one video; twice that on the clock.
-        body_seconds: to receive a request.
+        header_seconds: to receive a request's header, or for the next one to come.
+        body_seconds: to receive a request's body.
         request_seconds: to answer it once it has arrived; then the answer is 503.
         batch_seconds: that the model may take for one batch before it is started anew.
 
@@ -41,10 +44,12 @@ class Limits:
     items: int = 64
     queue_items: int = 256
     requests: int = 128
+    connections: int = 512
     frame_pixels: int = 1 << 25
     video_pixels: int = 1 << 28
     decode_memory: int = 2 << 30
     decode_seconds: int = 60
+    header_seconds: float = 20.0
     body_seconds: float = 60.0
     request_seconds: float = 300.0
     batch_seconds: float = 120.0
@@ -80,6 +85,8 @@ class ServerSettings:
         weights: {dimension: weight} of the one number that `/compute` answers; None as
             `VideoReward` has them.
         calibrated: whether scores are z-scores against the checkpoint's reference set.
+        tls_cert: file of the certificate and those that vouch for it, PEM; None for plain HTTP.
+        tls_key: file of its private key, without a passphrase; None where `tls_cert` holds it.
         fps: frames per second of the videos that come without, as `/compute`'s do.
         batch_size: videos that go through the model at once.
         max_wait: seconds that a video waits for others to share its batch.
@@ -88,7 +95,8 @@ class ServerSettings:
 
     Raises:
         ValueError: a host that others can reach and no token, a token that is too short or does
-            not fit into a header, no such `allow_root`, or a number out of its range.
+            not fit into a header, no such `allow_root`, a certificate or key that cannot be used,
+            or a number out of its range.
     """
 
     host: str = "127.0.0.1"
@@ -99,6 +107,8 @@ class ServerSettings:
     devices: tuple[str | None, ...] = (None,)
     weights: Mapping[str, float] | None = None
     calibrated: bool = False
+    tls_cert: str | None = None
+    tls_key: str | None = None
     fps: float | None = None
     batch_size: int = 8
     max_wait: float = 0.02
@@ -122,6 +132,7 @@ class ServerSettings:
             _check_token(self.token)
         if self.allow_root is not None and not Path(self.allow_root).is_dir():
             raise ValueError(f"allow_root {self.allow_root!r} is no folder; name one that exists")
+        _check_tls(self.tls_cert, self.tls_key)
         for name in ("batch_size", "decoders"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -155,3 +166,21 @@ def _check_token(token: str) -> None:
             "the token holds spaces or characters that are not printable ASCII; use letters and "
             "digits"
         )
+
+
+def _check_tls(cert: str | None, key: str | None) -> None:
+    if cert is None:
+        if key is not None:
+            raise ValueError(
+                f"tls_key is {key!r} without tls_cert; name the certificate's file too"
+            )
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # Without a passphrase OpenSSL would ask the terminal for one.
+        context.load_cert_chain(cert, key, password="")
+    except (OSError, ValueError) as error:
+        raise ValueError(
+            f"tls_cert {cert!r} and tls_key {key!r} cannot be used ({error}); give a certificate "
+            "in PEM and its private key without a passphrase"
+        ) from error

@@ -119,6 +119,7 @@ class Supervised:
             assert process.stdout is not None
             line = await process.stdout.readline()
         except BaseException:
+            self._kill()  # it has nothing to finish
             await end(process)
             raise
         first: Message = json.loads(line) if line.endswith(b"\n") else {}

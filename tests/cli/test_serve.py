@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import httpx
 import pytest
 from typer.testing import Result
+
+from aigv_reward.integrations.server import ServerSettings
 
 AIGV = [sys.executable, "-m", "aigv_reward"]
 Run = Callable[..., Result]
@@ -25,6 +27,10 @@ Run = Callable[..., Result]
         (["--allow-root", "no-such"], "allow_root 'no-such' is no folder"),
         (["--fps", "-1"], "fps is -1.0; it must be positive and finite"),
         (["--by", "beauty"], "unknown dimension 'beauty'"),
+        (["--tls-key", "key.pem"], "tls_key is 'key.pem' without tls_cert; name the certificate's"),
+        (["--tls-cert", "no-such"], "tls_cert 'no-such' and tls_key None cannot be used"),
+        (["--max-queue", "0"], "Invalid value for '--max-queue'"),
+        (["--request-timeout", "nan"], "Invalid value for '--request-timeout'"),
     ],
 )
 def test_what_makes_no_sense(run: Run, options: list[str], message: str) -> None:
@@ -51,6 +57,43 @@ def test_a_port_that_is_taken(run: Run) -> None:
     assert "give another --port, or 0 for a free one" in result.stderr
 
 
+def test_a_host_that_is_not_this_machine(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("0123456789abcdef")
+    options = ("--host", "192.0.2.7", "--port", 0, "--token-file", tmp_path / "token")
+    result = run("serve", *options)
+    assert result.exit_code == 1
+    assert "give an address of this machine as --host" in result.stderr
+
+
+@pytest.fixture
+def told(run: Run, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ServerSettings]:
+    """What options make of the settings."""
+    made: list[ServerSettings] = []
+    monkeypatch.setattr(sys.modules["aigv_reward.cli.serve"], "_run", made.append)
+
+    def settings(*options: Any) -> ServerSettings:
+        assert run("serve", *options).exit_code == 0
+        return made[-1]
+
+    return settings
+
+
+def test_without_options_the_settings_are_those_of_python(told: Any) -> None:
+    assert replace(told(), checkpoint=None) == ServerSettings()
+
+
+def test_limits(told: Any) -> None:
+    options = ("--max-queue", 32, "--max-body", 2048, "--body-timeout", 600)
+    times = ("--request-timeout", 1000, "--decode-timeout", 90, "--decode-memory", 4096)
+    limits = told(*options, *times).limits
+    assert (limits.queue_items, limits.items) == (32, 32)
+    assert (limits.body_bytes, limits.spool_bytes) == (2 << 30, 16 << 30)
+    assert limits.video_pixels * 3 > limits.body_bytes  # whatever frames fit into one
+    assert (limits.body_seconds, limits.decode_seconds) == (600.0, 90)
+    assert (limits.request_seconds, limits.batch_seconds) == (1000.0, 400.0)
+    assert limits.decode_memory == 4 << 30
+
+
 def test_without_the_extra_it_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     module = sys.modules["aigv_reward.cli.serve"]
     monkeypatch.setattr(module, "find_spec", lambda name: None)
@@ -71,26 +114,3 @@ def test_a_checkpoint_that_is_none() -> None:
         "aigv-reward: error: the server cannot start: ValueError: unknown checkpoint 'no-such'"
     )
     assert "Traceback" not in ran.stderr
-
-
-def test_serves_until_ctrl_c(checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / "token").write_text("0123456789abcdef0123\n")
-    options = ("--port", "0", "--checkpoint", checkpoint, "--token-file", tmp_path / "token")
-    with subprocess.Popen(
-        [*AIGV, "serve", *options, "--by", "technical=0.5,overall=0.5"],
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stderr is not None
-        said = process.stderr.readline()
-        assert said.startswith("aigv-reward: scores videos at http://127.0.0.1:")
-        url = said.split()[-1]
-        assert httpx.get(f"{url}/v1/info").status_code == 401
-        token = {"authorization": "Bearer 0123456789abcdef0123"}
-        info = httpx.get(f"{url}/v1/info", headers=token).json()
-        assert info["weights"] == {"technical": 0.5, "overall": 0.5}
-        assert info["trained"] == ["technical", "semantic", "overall"]
-        process.send_signal(signal.SIGINT)
-        rest = process.stderr.read()
-        assert process.wait() == 0
-    assert "Traceback" not in rest

@@ -3,41 +3,46 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import signal
+import math
+import os
+import resource
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from fractions import Fraction
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import av
 import httpx
-import numpy as np
-import psutil
 import pytest
-from safetensors.torch import save
 
-from aigv_reward import Video
+from aigv_reward import VideoReward
+from aigv_reward.integrations.server.confinement import data_bytes
+from aigv_reward.integrations.server.decode_job import run_job
 from aigv_reward.integrations.server.supervised import ChildFailed, ChildLost, Supervised
 
 
-def child(server: Any, module: str) -> psutil.Process:
-    found = [
-        process
-        for process in psutil.Process(server.process.pid).children()
-        if any(part.endswith(module) for part in process.cmdline())
-    ]
-    assert len(found) == 1
-    return found[0]
-
-
-def wait_until(true: Any, seconds: float = 60.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
     end = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.05)
+
+
+@contextmanager
+def held(server: Any, waiting: int, send: Callable[..., Any], *data: Any) -> Iterator[list[Any]]:
+    """Answers to come of requests that are under way for as long as the block runs."""
+    model = server.child("model_child")
+    with ThreadPoolExecutor(waiting) as pool:
+        model.suspend()
+        try:
+            answers = [pool.submit(send, server, *data) for _ in range(waiting)]
+            wait_until(lambda: server.metric("aigv_reward_items_waiting") >= waiting)
+            yield answers
+        finally:
+            if model.is_running():
+                model.resume()
 
 
 def post(server: Any, path: Path, **options: Any) -> httpx.Response:
@@ -50,121 +55,93 @@ def post(server: Any, path: Path, **options: Any) -> httpx.Response:
         )
 
 
-def metric(server: Any, line: str) -> float:
-    with server.client() as client:
-        page = client.get("/metrics").text
-    return sum(float(row.split()[-1]) for row in page.splitlines() if row.startswith(line))
-
-
-def test_killed_children_lose_no_request(small: Any, clips: dict[str, Path], offline: Any) -> None:
-    (expected,) = offline([clips["city_noise"]])
-    victims = [child(small, module) for module in ("model_child", "decode_child")]
-    with ThreadPoolExecutor(4) as pool:
-        answers = [pool.submit(post, small, clips["city_noise"]) for _ in range(4)]
-        time.sleep(0.1)
-        for victim in victims:
+def test_killed_children_lose_no_request(server: Any, clips: dict[str, Path], offline: Any) -> None:
+    names = {"model_child": "model0", "decode_child": "decoder"}
+    victims = {module: server.child(module) for module in names}
+    started = {
+        name: server.metric(f'aigv_reward_child_restarts_total{{child="{name}"}}')
+        for name in names.values()
+    }
+    with held(server, 4, post, clips["city_noise"]) as answers:
+        for victim in victims.values():
             victim.kill()
-        with small.client() as client:
+        with server.client() as client:
             wait_until(lambda: client.get("/readyz").status_code == 503)
             assert client.get("/healthz").status_code == 200
-        answers.append(pool.submit(post, small, clips["city_noise"]))
-        for answer in answers:
-            (result,) = answer.result().json()["results"]
-            assert result["scores"] == pytest.approx(expected, abs=1e-5)
-    with small.client() as client:
-        assert client.get("/readyz").status_code == 200
-    for name, module, victim in zip(
-        ("model0", "decoder"), ("model_child", "decode_child"), victims, strict=True
-    ):
-        assert metric(small, f'aigv_reward_child_restarts_total{{child="{name}"}}') == 1
-        assert child(small, module).pid != victim.pid
-        assert f"child={name} was ended by SIGKILL" in small.log.read_text()
-
-
-def looped_video(picture: np.ndarray, frames: int) -> bytes:
-    """A video of one frame, over and over: little to encode, much to decode."""
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format="matroska") as container:
-        stream = container.add_stream("ffv1", rate=25)
-        stream.height, stream.width = picture.shape[:2]
-        stream.pix_fmt = "yuv420p"
-        first = stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
-        (packet,) = [*first, *stream.encode()]
-        data = bytes(packet)
-        for index in range(frames):
-            copy = av.Packet(data)
-            copy.stream, copy.is_keyframe = stream, True
-            copy.pts = copy.dts = index * 40
-            copy.time_base = Fraction(1, 1000)
-            container.mux(copy)
-    return buffer.getvalue()
-
-
-def test_decoding_has_its_limits_and_sigterm_its_manners(
-    start: Any, tmp_path: Path, clips: dict[str, Path]
-) -> None:
-    long = tmp_path / "long.mkv"
-    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
-    long.write_bytes(looped_video(noise, 600))
-    with start(limits={"decode_seconds": 1, "decode_memory": 256 << 20}) as server:
-        started = time.monotonic()
-        (slow,) = post(server, long).json()["results"]
-        assert slow["error"]["type"] == "decode_timeout"
-        assert slow["error"]["message"] in {
-            "decoding took more than 1 s of a processor",
-            "decoding took longer than 2 s",
-        }
-        assert time.monotonic() - started < 20
-        big = tmp_path / "big.mkv"
-        big.write_bytes(looped_video(np.zeros((2048, 2048, 3), np.uint8), 60))
-        (large,) = post(server, big).json()["results"]
-        assert large["error"]["type"] in {"decode_limit", "decode_crash"}
-        # Neither cost the others anything.
-        assert "scores" in post(server, clips["city_clean"]).json()["results"][0]
-        children = psutil.Process(server.process.pid).children(recursive=True)
-        assert len(children) == 2
-        # Asked to stop, it answers what is under way and leaves nothing.
-        with ThreadPoolExecutor(1) as pool:
-            answer = pool.submit(post, server, clips["city_clean"])
-            wait_until(lambda: metric(server, "aigv_reward_items_waiting") == 1)
-            server.process.send_signal(signal.SIGTERM)
-            assert "scores" in answer.result().json()["results"][0]
-        assert server.process.wait(60) == 0
-        assert not any(process.is_running() for process in children)
-        assert not list(server.log.parent.glob("aigv-reward-serve-*"))
-
-
-def test_a_full_queue_is_503_with_retry_after(small: Any, videos: dict[str, Video]) -> None:
-    frames = videos["city_clean"].frames[:10].permute(0, 2, 3, 1).contiguous()
-    names = [str(index) for index in range(8)]
-    items = [{"tensor": name, "fps": 16.0} for name in names]
-    tensors = {name: frames.clone() for name in names}
-    body = save(tensors, metadata={"aigv_reward": json.dumps({"items": items})})
-
-    def send(_: int) -> httpx.Response:
-        kind = {"content-type": "application/vnd.aigv.safetensors"}
-        with small.client() as client:
-            return client.post("/v1/score", content=body, headers=kind)
-
-    with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(send, range(4)))
-    assert sorted({answer.status_code for answer in answers}) == [200, 503]
+        answers.append(ThreadPoolExecutor(1).submit(post, server, clips["city_noise"]))
+    (expected,) = offline([clips["city_noise"]])
     for answer in answers:
-        if answer.status_code == 200:
-            assert all("scores" in result for result in answer.json()["results"])
-        else:
-            assert answer.json()["error"]["type"] == "busy"
-            assert int(answer.headers["retry-after"]) >= 1
-    assert metric(small, "aigv_reward_items_waiting") == 0
+        (result,) = answer.result().json()["results"]
+        assert result["scores"] == pytest.approx(expected, abs=1e-5)
+    with server.client() as client:
+        assert client.get("/readyz").status_code == 200
+    for module, name in names.items():
+        restarts = server.metric(f'aigv_reward_child_restarts_total{{child="{name}"}}')
+        assert restarts == started[name] + 1
+        assert server.child(module).pid != victims[module].pid
+        assert f"child={name} was ended by SIGKILL" in server.log.read_text()
 
 
-def test_a_client_that_leaves_frees_its_place(small: Any, clips: dict[str, Path]) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        post(small, clips["city_noise"], timeout=httpx.Timeout(60, read=0.02))
+def test_decoding_has_its_limits(
+    server: Any, root: Path, clips: dict[str, Path], same_frame: Callable[..., bytes]
+) -> None:
+    """3 s of a processor, 128 MiB; neither who is over them costs the others anything."""
+    (root / "long.mkv").write_bytes(same_frame(1024, 12_000))
+    (root / "big.mkv").write_bytes(same_frame(2048, 60))
+    items = [{"path": name} for name in ("long.mkv", "big.mkv", clips["city_clean"].name)]
+    with server.client() as client:
+        slow, large, good = client.post("/v1/score", json={"items": items}).json()["results"]
+    assert slow["error"]["type"] == "decode_timeout"
+    assert slow["error"]["message"] in {
+        "decoding took more than 3 s of a processor",
+        "decoding took longer than 6 s",
+    }
+    assert large["error"]["type"] in {"decode_limit", "decode_crash"}
+    assert "scores" in good
+
+
+def test_a_tensor_is_not_memory_of_its_decoder(reward: VideoReward, tmp_path: Path) -> None:
+    """450 MiB of frames, of which views take a few, in 200 MiB."""
+    path, shape = tmp_path / "tensor", [600, 512, 512, 3]
+    path.touch()
+    os.truncate(path, math.prod(shape))  # sparse
+    job = {"kind": "tensor", "path": str(path), "offset": 0, "shape": shape, "fps": 16.0}
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (data_bytes() + (200 << 20), hard))
+    try:
+        done = run_job(
+            reward, {**job, "out": str(tmp_path / "views")}, {"decode_memory": 200 << 20}
+        )
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+    assert "done" in done
+
+
+def test_a_full_queue_is_503_with_retry_after(server: Any, clips: dict[str, Path]) -> None:
+    with held(server, 8, post, clips["city_clean"]) as answers:
+        refused = post(server, clips["city_clean"])
+    assert refused.status_code == 503
+    assert refused.json()["error"] == {
+        "type": "busy",
+        "message": "8 videos wait, of 8 that may; try again",
+    }
+    assert int(refused.headers["retry-after"]) >= 1
+    assert all("scores" in answer.result().json()["results"][0] for answer in answers)
+    assert server.metric("aigv_reward_items_waiting") == 0
+
+
+def test_a_client_that_leaves_frees_its_place(server: Any, clips: dict[str, Path]) -> None:
     left = 'aigv_reward_requests_total{route="/v1/score",status="499"}'
-    wait_until(lambda: metric(small, left) >= 1)
-    assert metric(small, "aigv_reward_items_waiting") == 0
-    assert not list(small.log.parent.glob("aigv-reward-serve-*/*"))
+    before = server.metric(left)
+
+    def leave(server: Any) -> None:
+        with pytest.raises(httpx.ReadTimeout):
+            post(server, clips["city_noise"], timeout=httpx.Timeout(60, read=1.0))
+
+    with held(server, 1, leave):
+        wait_until(lambda: server.metric(left) == before + 1)
+        assert server.metric("aigv_reward_items_waiting") == 0
+        wait_until(lambda: not list(server.log.parent.glob("aigv-reward-serve-*/*")))
 
 
 TOY = """

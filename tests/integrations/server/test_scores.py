@@ -23,7 +23,9 @@ TENSORS = "application/vnd.aigv.safetensors"
 PROMPTS = ["a city", None, "books in a library"]
 
 
-def test_files_in_a_multipart_body(server: Any, clips: dict[str, Path], offline: Any) -> None:
+def test_files_in_a_multipart_body(
+    server: Any, clips: dict[str, Path], offline: Any, reward: VideoReward
+) -> None:
     items = [
         {"id": f"the {name}", "file": name, "prompt": prompt}
         for name, prompt in zip(clips, PROMPTS, strict=True)
@@ -39,7 +41,7 @@ def test_files_in_a_multipart_body(server: Any, clips: dict[str, Path], offline:
     assert response.status_code == 200
     content = response.json()
     assert content["dimensions"] == ["technical", "motion", "semantic", "overall"]
-    assert content["score_version"] == VideoReward.from_pretrained().model.config.score_version
+    assert content["score_version"] == reward.model.config.score_version
     results = content["results"]
     assert [result["id"] for result in results] == [item["id"] for item in items]
     failed = results.pop(1)
@@ -116,7 +118,7 @@ def test_flow_factory(server: Any, videos: dict[str, Video], offline: Any) -> No
     assert refused.status_code == 422
     assert refused.json()["error"] == {
         "type": "decode_error",
-        "message": "video 1: frame 3 is no PNG",
+        "message": "video 1: frame 3 is not a PNG in base64: the bytes are no PNG",
     }
 
 
@@ -166,7 +168,7 @@ def test_the_async_client(
     assert {name: column.item() for name, column in frames.items()} == expected
     assert files.rows() == offline([clips["city_noise"], clips["library_blur"]])
     assert files.trained == ("technical", "motion", "semantic", "overall")
-    assert info["checkpoint"] == "lite"
+    assert info["checkpoint"] == "light"
     assert info["weights"] == {"overall": 1.0}
     assert "config" not in info
 

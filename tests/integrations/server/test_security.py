@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import io
 import json
 import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,6 @@ import pytest
 from safetensors.torch import save
 
 from aigv_reward import Video
-from aigv_reward.distortions import encode_mp4, render_scene
 from aigv_reward.integrations import server as package
 
 SOURCES = sorted(Path(package.__file__).parent.glob("*.py"))
@@ -186,18 +185,18 @@ def test_a_path_must_stay_under_the_root(tmp_path: Path, clips: dict[str, Path])
         allowed_path("a\0b", str(root))
 
 
-def test_frames_beyond_the_pixel_limit_are_not_decoded(small: Any) -> None:
-    buffer = io.BytesIO()
-    encode_mp4(buffer, render_scene(0, num_frames=2, height=528, width=528).frames, 8.0)
-    error = score_file(small, buffer.getvalue())["error"]
+def test_frames_beyond_the_pixel_limit_are_not_decoded(
+    server: Any, same_frame: Callable[..., bytes]
+) -> None:
+    error = score_file(server, same_frame(2064, 2))["error"]
     assert error["type"] == "decode_limit"
-    assert "528x528, above the limit of 262144 pixels; scale it down" in error["message"]
+    assert "2064x2064, above the limit of 4194304 pixels; scale it down" in error["message"]
 
 
-def test_logs_hold_no_prompt_no_name_and_no_trace(small: Any, clips: dict[str, Path]) -> None:
+def test_logs_hold_no_prompt_no_name_and_no_trace(server: Any, clips: dict[str, Path]) -> None:
     secret = "a-prompt-that-nobody-else-may-read"
     asked = {"items": [{"id": secret, "file": secret, "prompt": secret}]}
-    with small.client() as client:
+    with server.client() as client:
         bad = {secret: (f"{secret}.mp4", b"no video")}
         client.post("/v1/score", data={"request": json.dumps(asked)}, files=bad)
         client.post("/v1/score", json={"items": [{"path": secret, "prompt": secret, "x": secret}]})
@@ -208,7 +207,7 @@ def test_logs_hold_no_prompt_no_name_and_no_trace(small: Any, clips: dict[str, P
         good = {secret: (f"{secret}.mp4", clips["city_clean"].read_bytes())}
         long = client.post("/v1/score", data={"request": json.dumps(asked)}, files=good).json()
     assert long["results"][0]["error"]["type"] == "invalid_item"
-    written = small.log.read_text()
+    written = server.log.read_text()
     assert secret not in written
     assert "Traceback" not in written
     assert "route=other status=404" in written
