@@ -11,6 +11,7 @@ from functools import partial
 import torch
 from timing import (
     Row,
+    apart,
     begin,
     interleave,
     medians,
@@ -60,6 +61,7 @@ def time_rows(options: argparse.Namespace) -> list[Row]:
         repeats=options.repeats,
         device=options.device,
         clock=options.clock,
+        warmup=0 if options.small else 1,
     )
     return [
         Row(
@@ -77,11 +79,11 @@ def time_rows(options: argparse.Namespace) -> list[Row]:
 
 
 def memory_rows(options: argparse.Namespace) -> list[Row]:
-    """Peak memory of fresh processes, weights and libraries included; and beyond those."""
+    """Peak memory of processes apart, weights and libraries included; and beyond those."""
     shared = ["--device", str(options.device)] + (["--small"] if options.small else [])
     if options.threads is not None:
         shared += ["--threads", str(options.threads)]
-    peaks = {way: peaks_of(__file__, *shared, "--peak", way) for way in WAYS}
+    peaks = peaks_of(__file__, *shared, ways=WAYS)
     text = ", ".join(f"{way} {peaks[way][1] / 2**30:.2f} GiB" for way in WAYS)
     beyond = {way: max(peaks[way][1] - peaks[way][0], 1) for way in WAYS}
     plain, saving = "gradient", "checkpointed gradient"
@@ -107,9 +109,17 @@ def memory_rows(options: argparse.Namespace) -> list[Row]:
     ]
 
 
+def measure(way: str, options: argparse.Namespace) -> None:
+    """Peaks with the weights and frames alone, and after one score."""
+    reward, frames = make(options)
+    report_peak(options.device)
+    run(way, reward, frames)
+    report_peak(options.device)
+
+
 def main() -> None:
     options_parser = parser("Gradients to the pixels against scores alone.")
-    options_parser.add_argument("--peak", choices=WAYS, help=argparse.SUPPRESS)
+    options_parser.add_argument("--peak", choices=WAYS, nargs="+", help=argparse.SUPPRESS)
     options = options_parser.parse_args()
     begin(options)
     if options.peak is None:
@@ -117,10 +127,8 @@ def main() -> None:
         title = "Gradient to the pixels, published widths, 2 LLM layers, fp32, one video"
         print_table(title, rows, options)
         return
-    reward, frames = make(options)
-    report_peak(options.device)
-    run(options.peak, reward, frames)
-    report_peak(options.device)
+    for way in options.peak:
+        apart(partial(measure, way, options))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from diffusers import (
 )
 from timing import (
     Row,
+    apart,
     begin,
     interleave,
     medians,
@@ -32,6 +33,7 @@ from timing import (
     report_peak,
 )
 from torch import Tensor
+from widths import build_model
 
 from aigv_reward import FilterRules, VideoReward
 from aigv_reward.integrations.diffusers import (
@@ -74,8 +76,10 @@ def pipeline(options: argparse.Namespace) -> Any:
 def time_rows(options: argparse.Namespace) -> list[Row]:
     """Seconds with each hook over those of plain generation and scoring."""
     pipe = pipeline(options)
-    reward = VideoReward.from_pretrained().to(options.device)
-    sizes = {**SIZES, "num_inference_steps": 4 if options.small else STEPS}
+    small, device = options.small, options.device
+    model = build_model(small=True, device=device) if small else None
+    reward = VideoReward(model) if model else VideoReward.from_pretrained(device=device)
+    sizes = {**SIZES, "num_inference_steps": 4 if small else STEPS}
     steps = sizes["num_inference_steps"]
     guided = steps - int(LATE * steps)
 
@@ -101,7 +105,9 @@ def time_rows(options: argparse.Namespace) -> list[Row]:
         "guided, latents": lambda: within(guidance),
         "guided, denoiser": lambda: within(partial(guidance, through="denoiser")),
     }
-    seconds = interleave(ways, repeats=options.repeats, device=options.device, clock=options.clock)
+    seconds = interleave(
+        ways, repeats=options.repeats, device=device, clock=options.clock, warmup=0 if small else 1
+    )
 
     def added(name: str) -> list[float]:
         """Seconds that a guided step adds, in plain steps (decode and text left in)."""
@@ -185,13 +191,13 @@ def run(way: str, pipe: Any, latents: Tensor, reward: VideoReward) -> None:
 
 
 def memory_rows(options: argparse.Namespace) -> list[Row]:
-    """Peak memory of fresh processes that take one gradient, through each kind of decode."""
+    """Peak memory of processes apart that take one gradient, through each kind of decode."""
     shared = ["--device", str(options.device), "--size", "x".join(map(str, options.size))]
     shared += ["--small"] if options.small else []
     shared += ["--gpu-size"] if options.gpu_size else []
     if options.threads is not None:
         shared += ["--threads", str(options.threads)]
-    peaks = {way: peaks_of(__file__, *shared, "--peak", way)[-1] for way in WAYS}
+    peaks = {way: peak for way, (peak,) in peaks_of(__file__, *shared, ways=WAYS).items()}
     size = "x".join(map(str, video_size(options)))
     beyond = {way: max(peaks[way] - peaks["nothing"], 1) for way in WAYS}
     text = f"{size}, weights and libraries {peaks['nothing'] / 2**30:.2f} GiB"
@@ -215,6 +221,14 @@ def size_of(text: str) -> tuple[int, int, int]:
     return frames, height, width
 
 
+def measure(way: str, options: argparse.Namespace) -> None:
+    """The peak after one gradient."""
+    pipe, latents = real_decoder(options)
+    reward = VideoReward.from_pretrained(gradient_checkpointing=True).to(options.device)
+    run(way, pipe, latents, reward)
+    report_peak(options.device)
+
+
 def main() -> None:
     options_parser = parser("The hooks for diffusers against plain generation.")
     options_parser.add_argument("--width", type=int, help="of the transformer, in 64s")
@@ -226,7 +240,7 @@ def main() -> None:
         action="store_true",
         help="81x480x832 beside a transformer of Wan 1.3B's widths, for a GPU",
     )
-    options_parser.add_argument("--peak", choices=WAYS, help=argparse.SUPPRESS)
+    options_parser.add_argument("--peak", choices=WAYS, nargs="+", help=argparse.SUPPRESS)
     options = options_parser.parse_args()
     begin(options)
     if options.peak is None:
@@ -235,10 +249,8 @@ def main() -> None:
         title = "A guided step's gradient, Wan's VAE at its published widths, random weights"
         print_table(title, memory_rows(options), options)
         return
-    pipe, latents = real_decoder(options)
-    reward = VideoReward.from_pretrained(gradient_checkpointing=True).to(options.device)
-    run(options.peak, pipe, latents, reward)
-    report_peak(options.device)
+    for way in options.peak:
+        apart(partial(measure, way, options))
 
 
 if __name__ == "__main__":

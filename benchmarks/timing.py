@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import multiprocessing
 import os
 import platform
 import resource
@@ -100,11 +101,25 @@ def _wait(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def peaks_of(script: str, *arguments: str) -> list[int]:
-    """What a fresh process that runs `script` says by `report_peak`, each time that it does."""
-    command = [sys.executable, script, *arguments]
+def peaks_of(script: str, *arguments: str, ways: Sequence[str]) -> dict[str, list[int]]:
+    """What `script`, run with `--peak` and the ways, says of each by `report_peak`."""
+    command = [sys.executable, script, *arguments, "--peak", *ways]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return [int(word) for word in done.stdout.split()]
+    said = [int(word) for word in done.stdout.split()]
+    each = len(said) // len(ways)
+    return {way: said[i * each : (i + 1) * each] for i, way in enumerate(ways)}
+
+
+def apart(work: Callable[[], None]) -> None:
+    """Run `work` in a fork of this process, which has imported its libraries and no more.
+
+    Its memory counts as that of a process of its own, without the seconds of the imports.
+    """
+    child = multiprocessing.get_context("fork").Process(target=work)
+    child.start()
+    child.join()
+    if child.exitcode:
+        raise RuntimeError(f"the measured process ended with exit status {child.exitcode}")
 
 
 def report_peak(device: torch.device) -> None:

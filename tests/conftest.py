@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 # Before anything imports huggingface_hub, which reads it once.
@@ -15,6 +16,15 @@ from hypothesis import settings
 # Shared machines make a time limit on one example flaky; derandomised runs can be repeated.
 settings.register_profile("aigv_reward", deadline=None, derandomize=True)
 settings.load_profile("aigv_reward")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _libraries_are_no_garbage() -> None:
+    """Leaves what the imports made, 650,000 objects, out of every collection to come.
+
+    They take a third of a second each time, and every trainer collects when it begins.
+    """
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

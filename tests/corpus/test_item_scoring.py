@@ -14,8 +14,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from aigv_reward import VideoReward
+from aigv_reward.cli import app
 from aigv_reward.corpus import Run
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item_scoring import ItemScorer
@@ -110,8 +112,8 @@ def test_the_command_goes_on_after_ctrl_c(broken: Path, tmp_path: Path) -> None:
     os.killpg(first.pid, signal.SIGINT)
     assert "of 8 rows; the same command goes on" in first.communicate()[1]
     assert first.returncode == 130
-    end = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
-    assert end.returncode == 1
+    end = CliRunner().invoke(app, [*command[len(AIGV) :], "--workers", "1"])
+    assert end.exit_code == 1
     assert "5 of 8 videos could not be scored" in end.stderr
     counts = {"ok": 3, "error": 5, "timeout": 0, "crash": 0}
     assert json.loads(end.stdout) == {"run": str(run), "total": 8, **counts}

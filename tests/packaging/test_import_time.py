@@ -23,7 +23,7 @@ def test_import_costs_under_a_second_more_than_torch() -> None:
         "import time, torch; start = time.perf_counter(); import aigv_reward; "
         "print(time.perf_counter() - start)"
     )
-    assert min(float(python(code)) for _ in range(3)) < 1.0
+    assert any(float(python(code)) < 1.0 for _ in range(3))  # others may slow the machine
 
 
 @pytest.mark.parametrize(

@@ -37,15 +37,15 @@ def test_a_pickled_reward_scores_the_same(reward: VideoReward, files: list[str])
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
 
 
-@pytest.mark.parametrize("start", ["fork", "spawn"])
+@pytest.mark.parametrize(("start", "workers"), [("fork", 2), ("spawn", 1)])
 def test_data_loader_workers_prepare_and_the_main_process_scores(
-    reward: VideoReward, files: list[str], start: str
+    reward: VideoReward, files: list[str], start: str, workers: int
 ) -> None:
     expected = reward.score(files)  # the decoders are loaded, and used in a thread, before a fork
     loader = DataLoader(
         Prepared(reward, files),  # type: ignore[arg-type]
         batch_size=3,
-        num_workers=2,
+        num_workers=workers,
         multiprocessing_context=start,
         collate_fn=Views.cat,
     )

@@ -15,14 +15,16 @@ from aigv_reward.training import features, lite
 from aigv_reward.training.ladders import HELD_OUT, LadderInfo, read_ladder, write_ladder
 from aigv_reward.training.warm_up import build_encoder
 
+NUMBERS = [58, 63, HELD_OUT + 12]
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ladders 1, 2 and a held-out one, encoders as they start, and their cached features."""
+    """Two short ladders and a held-out one, encoders as they start, their cached features."""
     path = tmp_path_factory.mktemp("ladders")
     encoders = path / "encoders"
     encoders.mkdir()
-    for number in (1, 2, HELD_OUT):
+    for number in NUMBERS:
         write_ladder(path, lite.SAMPLING, number)
     torch.manual_seed(0)
     for name in ("technical", "motion", "semantic"):
@@ -80,12 +82,12 @@ def test_training_is_repeatable(folder, tmp_path, monkeypatch):
 
 def test_answers_from_cached_features_are_those_from_views(folder):
     train, held_out = lite.load_ladders(folder, folder / "encoders")
-    assert [ladder.info.number for ladder in train + held_out] == [1, 2, HELD_OUT]
+    assert [ladder.info.number for ladder in train + held_out] == NUMBERS
     model = lite.AIGVRewardModel(lite.lite_config(lite.lite_tokenizer(["a disc"]))).eval()
     for name in ("technical", "motion", "semantic"):
         weights = load_file(folder / "encoders" / f"{name}.safetensors")
         getattr(model, name).load_state_dict(weights)
-    _, views = read_ladder(folder / "00000001.safetensors", lite.SAMPLING)
+    _, views = read_ladder(folder / f"{NUMBERS[0]:08d}.safetensors", lite.SAMPLING)
     with torch.no_grad():
         expected = model(views.key_frames, views.fragments, views.fast).scores
         cached = lite.answer(model, train[:1], None).scores

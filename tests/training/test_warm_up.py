@@ -63,7 +63,7 @@ def test_differences_count_within_each_ladder_only():
 def test_script_writes_weights_that_fit_the_default(tmp_path, monkeypatch):
     ladders = tmp_path / "ladders"
     ladders.mkdir()
-    for number in range(6):  # some of them degrade the picture
+    for number in (58, 63):  # short and small; the first degrades the picture, the other motion
         write_ladder(ladders, lite.SAMPLING, number)
     out = tmp_path / "weights.safetensors"
     arguments = ["warm_up", str(ladders), str(out), "--steps", "1", "--batch", "1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -69,8 +70,8 @@ def test_many_seeds(tiny: Build) -> None:
     assert binomtest(wins, len(added), alternative="greater").pvalue < 0.01
 
 
-def test_with_the_bundled_default(tiny: Build) -> None:
-    reward = VideoReward.from_pretrained()
+def test_with_the_bundled_default(tiny: Build, light_checkpoint: Path) -> None:
+    reward = VideoReward.from_pretrained(light_checkpoint)
     added = gains(tiny("wan"), reward, range(6), scale=5.0, start=0.75)
     wins = sum(gain > 0 for gain in added)
     assert binomtest(wins, len(added), alternative="greater").pvalue < 0.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -158,9 +159,9 @@ def test_it_raises_the_reward_over_plain_sampling(tiny: Build) -> None:
         assert binomtest(won, len(seeds), alternative="greater").pvalue < 0.05
 
 
-def test_with_the_bundled_default(tiny: Build) -> None:
+def test_with_the_bundled_default(tiny: Build, light_checkpoint: Path) -> None:
     made = tiny("wan")
-    reward = VideoReward.from_pretrained()
+    reward = VideoReward.from_pretrained(light_checkpoint)
     gains = []
     for seed in range(0, 18, 3):
         given: dict[str, Any] = {"seed": seed, "fps": 16.0, "progress": False}

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Callable
 from itertools import pairwise
 from math import comb
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -419,8 +420,10 @@ def test_the_best_of_four_beats_plain_sampling(tiny: Build) -> None:
     assert sum(gained) > 0
 
 
-def test_the_best_of_four_beats_plain_sampling_by_the_bundled_reward(tiny: Build) -> None:
-    made, reward = tiny("wan"), VideoReward.from_pretrained()
+def test_the_best_of_four_beats_plain_sampling_by_the_bundled_reward(
+    tiny: Build, light_checkpoint: Path
+) -> None:
+    made, reward = tiny("wan"), VideoReward.from_pretrained(light_checkpoint)
     gained = gains(8, lambda seed: pick(made, reward, n=4, batch_size=4, seed=seed))
     assert binomial_tail(sum(gain > 0 for gain in gained), 8) < 0.04
     assert sum(gained) > 0

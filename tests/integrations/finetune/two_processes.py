@@ -1,6 +1,6 @@
-"""Trains in one or two processes, as a launcher starts them: two_processes.py COUNT KIND OUT.json.
+"""Trains in one process, then in two as a launcher starts them: two_processes.py FOLDER.
 
-They are forked, so that the libraries are loaded once.
+They are forked, so that the libraries are loaded once. FOLDER gets 1.json and 2.json.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def warmth(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
     return 10 * (frames[:, :, 0] - frames[:, :, 2]).mean(dim=(1, 2, 3))
 
 
-def tiny() -> Any:
+def tiny_pipelines() -> Any:
     path = Path(__file__).parents[1] / "diffusers" / "tiny_pipelines.py"
     spec = importlib.util.spec_from_file_location("tiny_pipelines", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["tiny_pipelines"] = module
     spec.loader.exec_module(module)
-    return module.build("ltx")
+    return module
 
 
-def train(rank: int, port: int, count: int, out: str) -> None:
+def train(rank: int, port: int, count: int, out: str, build: Any) -> None:
     torch.set_num_threads(1)
     if count > 1:
         os.environ |= {
@@ -55,7 +55,7 @@ def train(rank: int, port: int, count: int, out: str) -> None:
         }
     found = {}
     for kind, (cls, config, own) in KINDS.items():
-        made = tiny()
+        made = build("ltx")
         args = config(
             output_dir=tempfile.mkdtemp(),
             max_steps=3,
@@ -81,14 +81,22 @@ def train(rank: int, port: int, count: int, out: str) -> None:
         Path(out).write_text(json.dumps(found))
 
 
-if __name__ == "__main__":
-    number, target = int(sys.argv[1]), sys.argv[2]
+def launch(count: int, out: str, build: Any) -> int:
+    """The worst exit status of the processes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     context = multiprocessing.get_context("fork")
-    ranks = [context.Process(target=train, args=(r, free, number, target)) for r in range(number)]
+    ranks = [
+        context.Process(target=train, args=(rank, free, count, out, build)) for rank in range(count)
+    ]
     for process in ranks:
         process.start()
     for process in ranks:
         process.join()
-    sys.exit(max(abs(process.exitcode or 0) for process in ranks))
+    return max(abs(process.exitcode or 0) for process in ranks)
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[1])
+    build = tiny_pipelines().build
+    sys.exit(max(launch(count, str(folder / f"{count}.json"), build) for count in (1, 2)))

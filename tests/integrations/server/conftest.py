@@ -112,25 +112,15 @@ def ended(processes: list[psutil.Process], seconds: float = 60.0) -> bool:
 
 
 @pytest.fixture(scope="session")
-def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled default, looking at fewer frames: a quarter of its time."""
-    folder = tmp_path_factory.mktemp("checkpoints") / "light"
-    shutil.copytree(Path(aigv_reward.__file__).parent / "checkpoints" / "lite", folder)
-    config = json.loads((folder / "config.json").read_text())
-    for view, frames in (("key_frames", 1), ("fragments", 2), ("fast", 8)):
-        config["sampling"][view]["num_frames"] = frames
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
-
-
-@pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder whose files may be named by path."""
     return Path(shutil.copytree(CLIPS, tmp_path_factory.mktemp("served") / "root"))
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory, light: Path, root: Path) -> Iterator[Running]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, light_checkpoint: Path, root: Path
+) -> Iterator[Running]:
     """Behind a token, with limits that tests can reach; whatever dies in it is started anew."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "sitecustomize.py").write_text(TRAP)
@@ -141,7 +131,12 @@ def server(tmp_path_factory: pytest.TempPathFactory, light: Path, root: Path) ->
         "TMPDIR": str(folder),
         "OMP_NUM_THREADS": "1",
     }
-    settings = {"port": 0, "token": TOKEN, "allow_root": str(root), "checkpoint": str(light)}
+    settings = {
+        "port": 0,
+        "token": TOKEN,
+        "allow_root": str(root),
+        "checkpoint": str(light_checkpoint),
+    }
     settings |= {"fps": FPS, "batch_size": 1, "max_wait": 0.0, "limits": LIMITS}
     with open(folder / "log", "w") as log:
         process = subprocess.Popen(
@@ -173,8 +168,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, light: Path, root: Path) ->
 
 
 @pytest.fixture(scope="session")
-def reward(light: Path) -> VideoReward:
-    return VideoReward.from_pretrained(str(light))
+def reward(light_checkpoint: Path) -> VideoReward:
+    return VideoReward.from_pretrained(str(light_checkpoint))
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ def child(process: subprocess.Popen[str], module: str) -> psutil.Process:
 
 
 def test_serves_over_tls_until_ctrl_c(
-    light: Path,
+    light_checkpoint: Path,
     reward: VideoReward,
     clips: dict[str, Path],
     offline: Any,
@@ -39,7 +39,7 @@ def test_serves_over_tls_until_ctrl_c(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    options = ["--port", "0", "--checkpoint", light, "--token-file", tmp_path / "token"]
+    options = ["--port", "0", "--checkpoint", light_checkpoint, "--token-file", tmp_path / "token"]
     options += ["--tls-cert", CERTIFICATE, "--by", "technical=0.5,overall=0.5", "--calibrated"]
     few_files = ["bash", "-c", 'ulimit -S -n 256; exec "$@"', "-"]
     command = [*few_files, sys.executable, "-m", "aigv_reward", "serve", *options]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 
-def test_a_mix_of_requests_and_a_killed_worker(light: Path) -> None:
+def test_a_mix_of_requests_and_a_killed_worker(light_checkpoint: Path) -> None:
     path = Path(__file__).parents[3] / "benchmarks" / "serve.py"
     spec = importlib.util.spec_from_file_location("serve_load", path)
     assert spec is not None and spec.loader is not None
@@ -15,7 +15,7 @@ def test_a_mix_of_requests_and_a_killed_worker(light: Path) -> None:
     sys.modules["serve_load"] = script
     try:
         spec.loader.exec_module(script)
-        load = script.run_load(requests=64, at_once=32, clips=2, checkpoint=str(light))
+        load = script.run_load(requests=64, at_once=32, clips=2, checkpoint=str(light_checkpoint))
     finally:
         del sys.modules["serve_load"]
     good = sum(load.sent[kind] for kind in ("file", "frames", "path", "slow"))
