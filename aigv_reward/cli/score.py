@@ -103,6 +103,15 @@ def score(
             show_default=False,
         ),
     ] = None,
+    item_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GIB",
+            help="A run gives a video up when a process grows by more than this beyond its model; "
+            "default 8.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Score videos: technical, motion, semantic, overall; higher is better.
 
@@ -127,6 +136,7 @@ def score(
             clips=clips,
             batch_size=batch_size,
             item_timeout=120.0 if item_timeout is None else item_timeout,
+            item_memory=8.0 if item_memory is None else item_memory,
             max_error_rate=max_error_rate,
             form=form,
         )
@@ -136,6 +146,7 @@ def score(
         ("--engine", engine),
         ("--shard", shard),
         ("--item-timeout", item_timeout),
+        ("--item-memory", item_memory),
     ):
         if value is not None:
             raise UsageError(f"{name} {value} is for runs; add --out RUN")

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -23,6 +24,25 @@ from aigv_reward.corpus.preparation import settings_for, worker_settings
 from aigv_reward.distortions import encode_mp4, render_scene
 
 AIGV = [sys.executable, "-m", "aigv_reward"]
+
+
+def with_edit_list(mp4: bytes) -> bytes:
+    """The mp4 whose edit list hides its first two frames, as a cut without re-encoding does."""
+    edited = bytearray(mp4)
+    clock = edited.index(b"mdhd") + 16
+    (ticks,) = struct.unpack_from(">I", edited, clock)
+    entry = edited.index(b"elst") + 12
+    duration, start = struct.unpack_from(">Ii", edited, entry)
+    struct.pack_into(">Ii", edited, entry, duration - 250, start + 2 * ticks // 8)
+    return bytes(edited)
+
+
+def rotated(mp4: bytes) -> bytes:
+    """The mp4 whose header asks players to turn it by 90 degrees."""
+    turned = bytearray(mp4)
+    matrix = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", turned, turned.index(b"tkhd") + 44, *matrix)
+    return bytes(turned)
 
 
 def audio_only() -> bytes:
@@ -55,6 +75,8 @@ def broken(tmp_path: Path, mp4: bytes) -> Path:
         "f_one_frame.mp4": one.getvalue(),
         "g_flipped.mp4": bytes(flipped),
         "h_same.mp4": mp4,
+        "i_edit_list.mp4": with_edit_list(mp4),
+        "j_rotated.mp4": rotated(mp4),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -70,13 +92,19 @@ def test_broken_files_are_errors_and_others_have_scores(broken: Path) -> None:
         "a_good.mp4",
         "f_one_frame.mp4",
         "h_same.mp4",
+        "i_edit_list.mp4",
+        "j_rotated.mp4",
     }
     for name, row in rows.items():
         assert (row["status"] == "ok") == ("overall" in row), name
         assert len(row.get("content_sha256", "")) == (0 if name == "b_empty.mp4" else 64), name
     good = rows["a_good.mp4"]
-    (expected,) = VideoReward.from_pretrained().score([broken / "a_good.mp4"]).rows()
-    assert {name: good[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-5)
+    alike = ("a_good.mp4", "f_one_frame.mp4", "i_edit_list.mp4", "j_rotated.mp4")
+    expected = VideoReward.from_pretrained().score([broken / name for name in alike]).rows()
+    for name, scores in zip(alike, expected, strict=True):
+        assert {d: rows[name][d] for d in scores} == pytest.approx(scores, rel=0, abs=1e-5), name
+    assert [rows[name]["frames_decoded"] for name in alike] == [6, 1, 4, 6]
+    assert len({rows[name]["overall"] for name in alike}) == len(alike)
     calibration = scorer.reward.model.config.calibration
     for name, known in (calibration or {}).items():
         assert good[f"{name}_z"] == (good[name] - known["mean"]) / known["std"]
@@ -108,13 +136,13 @@ def test_the_command_goes_on_after_ctrl_c(broken: Path, tmp_path: Path) -> None:
     while not list(run.glob("shards/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(first.pid, signal.SIGINT)
-    assert "of 8 rows; the same command goes on" in first.communicate()[1]
+    assert "of 10 rows; the same command goes on" in first.communicate()[1]
     assert first.returncode == 130
     end = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
     assert end.returncode == 1
-    assert "5 of 8 videos could not be scored" in end.stderr
-    counts = {"ok": 3, "error": 5, "timeout": 0, "crash": 0}
-    assert json.loads(end.stdout) == {"run": str(run), "total": 8, **counts}
+    assert "5 of 10 videos could not be scored" in end.stderr
+    counts = {"ok": 5, "error": 5, "timeout": 0, "crash": 0}
+    assert json.loads(end.stdout) == {"run": str(run), "total": 10, **counts}
     settings, _ = settings_for(None, "cpu", None, 1, True)
     alone = ItemScorer(settings)
     rows = Run(run).finished().to_pylist()

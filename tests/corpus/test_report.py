@@ -14,7 +14,7 @@ from aigv_reward.cli import app
 from aigv_reward.corpus import CorpusRules, Run, filter_run
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.report import write_report
-from aigv_reward.corpus.run_folder import create_run
+from aigv_reward.corpus.run_creation import create_run
 
 EVIL = "<script>alert('x')</script>&\"'"
 
