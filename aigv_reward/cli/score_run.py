@@ -69,6 +69,7 @@ def score_run(
     batch_size: int | None,
     item_timeout: float,
     item_memory: float,
+    verify: bool,
     max_error_rate: float,
     form: Format,
 ) -> None:
@@ -89,6 +90,7 @@ def score_run(
                     batch_size=batch_size,
                     item_timeout=item_timeout,
                     item_memory=item_memory,
+                    verify=verify,
                     progress=progress,
                 )
         except KeyboardInterrupt:

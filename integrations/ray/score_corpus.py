@@ -72,7 +72,8 @@ def score_corpus_on_ray(
     Raises:
         ValueError: bad arguments or input, a folder whose run was planned otherwise, or that a
             machine of the cluster does not see.
-        PoolError: actors cannot be started, or one has other libraries or another checkpoint.
+        PoolError: no cluster can be joined, actors cannot be started, or one has other libraries
+            or another checkpoint.
         OSError: the run folder cannot be written; run again after making room.
     """
     check_counts(workers, part)

@@ -5,25 +5,25 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
+import shutil
 import signal
 import struct
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from kill_runs import AIGV, kill_at_random, num_shards, start
 
 from aigv_reward import VideoReward
-from aigv_reward.corpus import Run
+from aigv_reward.corpus import Run, plan_corpus
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item_scoring import ItemScorer
-from aigv_reward.corpus.preparation import settings_for, worker_settings
+from aigv_reward.corpus.preparation import checkpoint_folder, settings_for, worker_settings
 from aigv_reward.distortions import encode_mp4, render_scene
-
-AIGV = [sys.executable, "-m", "aigv_reward"]
 
 
 def with_edit_list(mp4: bytes) -> bytes:
@@ -43,6 +43,18 @@ def rotated(mp4: bytes) -> bytes:
     matrix = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
     struct.pack_into(">9i", turned, turned.index(b"tkhd") + 44, *matrix)
     return bytes(turned)
+
+
+def with_a_flipped_bit() -> bytes:
+    """An mp4 whose fifth frame says by one bit that it is not coded: decoders pass over it."""
+    made = io.BytesIO()
+    frames = render_scene(0, num_frames=6, height=48, width=64).frames
+    encode_mp4(made, frames, 8.0, codec="mpeg4")
+    flipped = bytearray(made.getvalue())
+    with av.open(io.BytesIO(flipped)) as container:
+        places = [p.pos for p in container.demux(video=0) if p.size and p.pos is not None]
+    flipped[places[4] + 5] ^= 0x80  # vop_coded
+    return bytes(flipped)
 
 
 def audio_only() -> bytes:
@@ -77,6 +89,7 @@ def broken(tmp_path: Path, mp4: bytes) -> Path:
         "h_same.mp4": mp4,
         "i_edit_list.mp4": with_edit_list(mp4),
         "j_rotated.mp4": rotated(mp4),
+        "k_one_bit.mp4": with_a_flipped_bit(),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -112,8 +125,24 @@ def test_broken_files_are_errors_and_others_have_scores(broken: Path) -> None:
     assert good["duration"] == pytest.approx(6 / 8)
     assert good["content_sha256"] == rows["h_same.mp4"]["content_sha256"]
     assert rows["e_audio.mp4"]["error"] == "it has no video stream"
+    lost = rows["k_one_bit.mp4"]
+    assert (lost["error_type"], lost["frames_decoded"]) == ("FrameCountError", 5)
+    assert lost["error"] == "5 of 6 frames decode; it is damaged"
     assert "path" not in rows["c_text.mp4"]["error"]
     assert facts["checkpoint"]["score_version"] == scorer.reward.model.config.score_version
+
+
+def test_other_weights_are_another_plan(broken: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint_folder(None), checkpoint)
+    plan_corpus(broken, tmp_path / "run", checkpoint=checkpoint, device="cpu")
+    with open(checkpoint / "model.safetensors", "r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        last = weights.read()
+        weights.seek(-1, os.SEEK_END)
+        weights.write(bytes([last[0] ^ 1]))
+    with pytest.raises(ValueError, match=r"was planned otherwise: checkpoint.sha256 was .* and is"):
+        plan_corpus(broken, tmp_path / "run", checkpoint=checkpoint, device="cpu")
 
 
 def test_a_missing_device_or_dimension_is_named() -> None:
@@ -126,23 +155,27 @@ def test_a_missing_device_or_dimension_is_named() -> None:
     assert len(worker_settings(settings, 8, 3)) == 3
 
 
-def test_the_command_goes_on_after_ctrl_c(broken: Path, tmp_path: Path) -> None:
+def test_the_command_goes_on_after_kill_9_and_ctrl_c(broken: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [*AIGV, "score", str(broken), "--out", str(run), "--format", "json"]
-    first = subprocess.Popen(
-        [*command, "--workers", "1"], start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
+    draw = random.Random(1)
+    one = [*command, "--workers", "1"]
+    # While it loads, and after the first row; `python tests/corpus/kill_runs.py` kills more often.
+    assert kill_at_random(one, run, draw, more=0, within=2.0) == 0
+    kept = kill_at_random(one, run, draw, more=1, within=0.2)
+    assert 0 < kept < 8
+    first = start(one)
     deadline = time.monotonic() + 240
-    while not list(run.glob("shards/*.parquet")) and time.monotonic() < deadline:
+    while num_shards(run) <= kept and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(first.pid, signal.SIGINT)
-    assert "of 10 rows; the same command goes on" in first.communicate()[1]
+    assert "of 11 rows; the same command goes on" in first.communicate()[1]
     assert first.returncode == 130
-    end = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=False)
+    end = subprocess.run(one, capture_output=True, text=True, check=False)
     assert end.returncode == 1
-    assert "5 of 10 videos could not be scored" in end.stderr
-    counts = {"ok": 5, "error": 5, "timeout": 0, "crash": 0}
-    assert json.loads(end.stdout) == {"run": str(run), "total": 10, **counts}
+    assert "6 of 11 videos could not be scored" in end.stderr
+    counts = {"ok": 5, "error": 6, "timeout": 0, "crash": 0}
+    assert json.loads(end.stdout) == {"run": str(run), "total": 11, **counts}
     settings, _ = settings_for(None, "cpu", None, 1, True)
     alone = ItemScorer(settings)
     rows = Run(run).finished().to_pylist()

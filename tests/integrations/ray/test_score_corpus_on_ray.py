@@ -196,6 +196,21 @@ def test_the_engine_is_of_runs() -> None:
     assert "--engine ray is for runs; add --out RUN" in said.stderr
 
 
+def test_a_cluster_that_does_not_answer_is_no_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at head:1")  # after 20 s of trying
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=refuse)
+    monkeypatch.setattr(cluster_module, "ray", ray)
+    monkeypatch.setenv("RAY_ADDRESS", "head:1")
+    command = ["score", "a.mp4", "--out", str(tmp_path / "run"), "--engine", "ray"]
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code == 1
+    assert "error: the Ray cluster head:1 cannot be joined (Failed to connect" in said.stderr
+
+
 def test_telemetry_is_off() -> None:
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
