@@ -107,7 +107,7 @@ def test_parts_make_the_whole(texts: Texts, tmp_path: Path) -> None:
 
 def test_ctrl_c_leaves_a_run_that_goes_on(texts: Texts, tmp_path: Path) -> None:
     folder = texts(*map(str, range(40)))
-    process = start(folder, tmp_path / "run", 0.05)
+    process = start(folder, tmp_path / "run", 0.25)
     deadline = time.monotonic() + 90
     while not list((tmp_path / "run").glob("shards/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.02)
