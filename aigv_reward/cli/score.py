@@ -103,6 +103,23 @@ def score(
             show_default=False,
         ),
     ] = None,
+    item_memory: Annotated[
+        float | None,
+        typer.Option(
+            metavar="GIB",
+            help="A run gives a video up when a process grows by more than this beyond its model; "
+            "default 8.",
+            show_default=False,
+        ),
+    ] = None,
+    no_verify: Annotated[
+        bool,
+        typer.Option(
+            "--no-verify",
+            help="Decode only the frames that are scored; else a run decodes all, and refuses a "
+            "video with fewer than its header declares.",
+        ),
+    ] = False,
 ) -> None:
     """Score videos: technical, motion, semantic, overall; higher is better.
 
@@ -127,6 +144,8 @@ def score(
             clips=clips,
             batch_size=batch_size,
             item_timeout=120.0 if item_timeout is None else item_timeout,
+            item_memory=8.0 if item_memory is None else item_memory,
+            verify=not no_verify,
             max_error_rate=max_error_rate,
             form=form,
         )
@@ -136,9 +155,12 @@ def score(
         ("--engine", engine),
         ("--shard", shard),
         ("--item-timeout", item_timeout),
+        ("--item-memory", item_memory),
     ):
         if value is not None:
             raise UsageError(f"{name} {value} is for runs; add --out RUN")
+    if no_verify:
+        raise UsageError("--no-verify is for runs; add --out RUN")
     names = parse_dimensions(dimensions)
     videos = find_videos(paths)
     texts = read_prompts(prompts, videos) if prompts is not None else [None] * len(videos)

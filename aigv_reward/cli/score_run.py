@@ -68,6 +68,8 @@ def score_run(
     clips: int,
     batch_size: int | None,
     item_timeout: float,
+    item_memory: float,
+    verify: bool,
     max_error_rate: float,
     form: Format,
 ) -> None:
@@ -87,6 +89,8 @@ def score_run(
                     clips=clips,
                     batch_size=batch_size,
                     item_timeout=item_timeout,
+                    item_memory=item_memory,
+                    verify=verify,
                     progress=progress,
                 )
         except KeyboardInterrupt:

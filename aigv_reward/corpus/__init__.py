@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from aigv_reward.corpus.corpus_run import score_corpus
     from aigv_reward.corpus.elsewhere import ElsewhereSettings, ShardWorker, VideoByVideo
     from aigv_reward.corpus.filtering import filter_run
+    from aigv_reward.corpus.limits import Limits
     from aigv_reward.corpus.meter import Meter, Progress
     from aigv_reward.corpus.planned_run import PlannedRun, check_counts, plan_corpus
     from aigv_reward.corpus.pool import PoolError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CorpusRules",
     "ElsewhereSettings",
+    "Limits",
     "Meter",
     "PlannedRun",
     "PoolError",
@@ -40,6 +42,7 @@ __all__ = [
 _HOME = {
     "CorpusRules": "aigv_reward.corpus.corpus_rules",
     "ElsewhereSettings": "aigv_reward.corpus.elsewhere",
+    "Limits": "aigv_reward.corpus.limits",
     "Meter": "aigv_reward.corpus.meter",
     "PlannedRun": "aigv_reward.corpus.planned_run",
     "PoolError": "aigv_reward.corpus.pool",

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from aigv_reward.corpus.limits import Limits
 from aigv_reward.corpus.meter import Progress
 from aigv_reward.corpus.planned_run import check_counts, plan_corpus
 from aigv_reward.corpus.run_folder import Run
@@ -25,6 +26,7 @@ def score_corpus(
     clips: int = 1,
     batch_size: int | None = None,
     item_timeout: float = 120.0,
+    item_memory: float = 8.0,
     shard_size: int | None = None,
     verify: bool = True,
     root: str | os.PathLike[str] | None = None,
@@ -50,6 +52,7 @@ def score_corpus(
         batch_size: videos that go through the model at once; default 1 on the CPU, where scores
             are then the same to the bit however the run went, else 8.
         item_timeout: seconds after which a video's worker is killed.
+        item_memory: GiB by which a worker may grow beyond its loaded model before it is killed.
         shard_size: rows of a file, default up to 256.
         verify: decode every frame, and refuse a video with fewer than its header declares.
         root: what relative paths of lists start from; default each list's folder.
@@ -63,7 +66,8 @@ def score_corpus(
         PoolError: workers cannot be started.
         OSError: the run folder cannot be written; run again after making room.
     """
-    check_counts(workers, part, item_timeout)
+    check_counts(workers, part)
+    limits = Limits(item_timeout, item_memory)
     planned = plan_corpus(
         inputs,
         out,
@@ -81,5 +85,5 @@ def score_corpus(
 
     places = worker_settings(settings, workers, len(corpus.items))
     ahead = 0 if settings.device == "cpu" or corpus.dataset is not None else 2
-    score_missing(run, corpus, places, part, item_timeout, ahead=ahead, progress=progress)
+    score_missing(run, corpus, places, part, limits, ahead=ahead, progress=progress)
     return run

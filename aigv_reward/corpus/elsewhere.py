@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aigv_reward.corpus.claims import Claims
 from aigv_reward.corpus.inputs import Corpus
+from aigv_reward.corpus.limits import Limits
 from aigv_reward.corpus.plan import difference, files_sha256, versions
 from aigv_reward.corpus.planned_run import PlannedRun
 from aigv_reward.corpus.pool import Pool
@@ -76,7 +77,7 @@ class ShardWorker:
     Args:
         folder: of the run, on a file system that all who score it share.
         settings: what loads the scorer.
-        item_timeout: seconds after which a video's process is killed.
+        limits: of a video, beyond which its process is killed.
         ahead: units that are decoded while another is scored.
 
     Raises:
@@ -88,11 +89,11 @@ class ShardWorker:
         folder: str | os.PathLike[str],
         settings: Settings,
         *,
-        item_timeout: float,
+        limits: Limits,
         ahead: int = 0,
     ) -> None:
         self.run = Run(folder)
-        self.pool = Pool([settings], item_timeout=item_timeout, ahead=ahead, keep=True)
+        self.pool = Pool([settings], limits=limits, ahead=ahead, keep=True)
 
     def score(self, shard: int) -> int | None:
         """Score a shard and write its file, unless that is there.

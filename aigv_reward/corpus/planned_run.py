@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from aigv_reward.corpus.inputs import Corpus, find_corpus
 from aigv_reward.corpus.plan import FORMAT, shard_size_for, versions
-from aigv_reward.corpus.run_folder import Run, create_run
+from aigv_reward.corpus.run_creation import create_run
+from aigv_reward.corpus.run_folder import Run
 from aigv_reward.dimensions import Dimension
 
 if TYPE_CHECKING:
@@ -94,15 +95,13 @@ def plan_corpus(
     return PlannedRun(create_run(out, plan, corpus.items), corpus, settings)
 
 
-def check_counts(workers: int | str, part: tuple[int, int], item_timeout: float) -> None:
+def check_counts(workers: int | str, part: tuple[int, int]) -> None:
     """Refuse what no engine can do.
 
     Raises:
-        ValueError: no number of workers, no part of a plan, or no time for a video.
+        ValueError: no number of workers, or no part of a plan.
     """
     if workers != "auto" and (not isinstance(workers, int) or workers < 1):
         raise ValueError(f"workers is {workers!r}; give 1 or more, or auto")
     if not 1 <= part[0] <= part[1]:
         raise ValueError(f"part {part[0]}/{part[1]}: i of i/n runs from 1 to n")
-    if not item_timeout > 0:
-        raise ValueError(f"item_timeout is {item_timeout}; give seconds above 0")

@@ -10,8 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
-from typing import Final
+from typing import Final, Literal
 
+from aigv_reward.corpus.limits import Limits
 from aigv_reward.corpus.rows import Measured, failure
 from aigv_reward.corpus.slot import Slot
 from aigv_reward.corpus.worker import FAILED, READY, ROWS, Settings, Unit
@@ -22,6 +23,8 @@ DEATHS: Final = 2
 """After which a video is recorded: it was tried again once, alone."""
 LONGEST_PAUSE: Final = 30.0
 TICK: Final = 1.0
+MEMORY_TICK: Final = 0.1
+"""Seconds between looks at what the workers hold; one can fill about 0.2 GiB meanwhile."""
 
 
 class PoolError(RuntimeError):
@@ -33,7 +36,7 @@ class Pool:
 
     Args:
         settings: for each worker, what loads its scorer.
-        item_timeout: seconds that a video may take; a unit has as many times that as videos.
+        limits: of a video.
         ahead: units that a worker decodes while it scores another.
         keep: workers live on after `run`, for the next one, until `close`.
 
@@ -45,13 +48,13 @@ class Pool:
         self,
         settings: Sequence[Settings],
         *,
-        item_timeout: float,
+        limits: Limits,
         ahead: int = 0,
         keep: bool = False,
     ) -> None:
         self.slots = [Slot(one) for one in settings]
         self.keep = keep
-        self.item_timeout, self.depth = item_timeout, 1 + ahead
+        self.limits, self.depth = limits, 1 + ahead
         self.deaths: dict[int, int] = {}
         self._again: deque[Unit] = deque()
         self._failed_starts = self._deaths_in_a_row = 0
@@ -104,8 +107,10 @@ class Pool:
     def _listen(self, done: Callable[[Mapping[int, Measured]], None]) -> None:
         """Wait for something to happen, and see to it."""
         now = time.monotonic()
-        moments = [slot.wakes(self.item_timeout) for slot in self.slots]
-        patience = min([TICK, *(moment - now for moment in moments if moment is not None)])
+        moments = [slot.wakes(self.limits) for slot in self.slots]
+        busy = any(slot.ready and slot.units for slot in self.slots)
+        longest = MEMORY_TICK if busy else TICK
+        patience = min([longest, *(moment - now for moment in moments if moment is not None)])
         pipes = [slot.pipe for slot in self.slots if slot.pipe is not None]
         if not pipes:
             time.sleep(max(0.0, patience))
@@ -113,8 +118,10 @@ class Pool:
         for slot in self.slots:
             if slot.pipe is not None and slot.pipe in ready:
                 self._hear(slot, done)
-            elif slot.overdue(self.item_timeout):
+            elif slot.overdue(self.limits):
                 self._lost(slot, "timeout", done)
+            elif (grown := slot.grown()) > self.limits.item_memory:
+                self._lost(slot, "memory", done, grown)
             slot.start_if_due()
 
     def _hear(self, slot: Slot, done: Callable[[Mapping[int, Measured]], None]) -> None:
@@ -134,7 +141,13 @@ class Pool:
             slot.answered()
             done(content)
 
-    def _lost(self, slot: Slot, why: str, done: Callable[[Mapping[int, Measured]], None]) -> None:
+    def _lost(
+        self,
+        slot: Slot,
+        why: Literal["crash", "timeout", "memory"],
+        done: Callable[[Mapping[int, Measured]], None],
+        grown: float = 0.0,
+    ) -> None:
         """End a worker and find a place for the videos that were with it."""
         was_ready, status = slot.ready, slot.kill()
         self._deaths_in_a_row += 1
@@ -156,8 +169,15 @@ class Pool:
                 (ordinal,) = single.ordinals
                 deaths = self.deaths[ordinal] = self.deaths.get(ordinal, 0) + 1
                 if alone and why == "timeout":
-                    said = f"it took more than {self.item_timeout:g} s; raise --item-timeout"
+                    said = f"it took more than {self.limits.item_timeout:g} s; raise --item-timeout"
                     done({ordinal: failure("timeout", "Timeout", said)})
+                elif alone and deaths >= DEATHS and why == "memory":
+                    said = (
+                        f"its worker was killed with {grown:.2f} GiB beyond its model, the limit "
+                        f"is {self.limits.item_memory:g} GiB; look for a damaged or huge file, or "
+                        "raise --item-memory"
+                    )
+                    done({ordinal: failure("crash", "MemoryLimit", said)})
                 elif alone and deaths >= DEATHS:
                     said = f"its worker ended twice ({status}); look for a damaged or huge file"
                     done({ordinal: failure("crash", "WorkerDied", said)})

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+import psutil
 import torch
 
 from aigv_reward.corpus.item_scoring import ScorerSettings
@@ -78,26 +79,13 @@ def worker_settings(
 def _cpu_workers(folder: Path) -> int:
     """One a core that this process may use, as far as free memory holds their models."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    free = _free_memory()
-    if free is None:
-        return cores or 1
+    free = int(psutil.virtual_memory().available)
     return max(1, min(cores or 1, free // worker_bytes(folder)))
 
 
 def worker_bytes(folder: Path) -> int:
     """Memory of a worker; weights are kept in float32, whatever the file holds."""
     return 2 * sum(path.stat().st_size for path in folder.glob("*.safetensors")) + LIBRARY_BYTES
-
-
-def _free_memory() -> int | None:
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) << 10
-    except OSError:
-        pass
-    return None
 
 
 def checkpoint_folder(checkpoint: str | os.PathLike[str] | None) -> Path:

@@ -9,6 +9,7 @@ from typing import Any
 
 from aigv_reward.corpus.claims import Claims
 from aigv_reward.corpus.inputs import Corpus
+from aigv_reward.corpus.limits import Limits
 from aigv_reward.corpus.meter import Meter, Progress
 from aigv_reward.corpus.pool import Pool
 from aigv_reward.corpus.rows import Measured
@@ -53,7 +54,7 @@ def score_missing(
     corpus: Corpus,
     workers: Sequence[Settings],
     part: tuple[int, int],
-    item_timeout: float,
+    limits: Limits,
     *,
     ahead: int = 0,
     progress: Callable[[Progress], None] | None = None,
@@ -62,9 +63,7 @@ def score_missing(
     with Claims(run.folder / CLAIMS_FILE) as claims:
         while missing := run.missing(part):
             feed = ShardFeed(run, corpus, claims, missing, part, progress)
-            Pool(workers, item_timeout=item_timeout, ahead=ahead).run(
-                feed.units(), feed.done, feed.tick
-            )
+            Pool(workers, limits=limits, ahead=ahead).run(feed.units(), feed.done, feed.tick)
             if not feed.claimed:
                 time.sleep(OTHERS_POLL)
 

@@ -11,6 +11,9 @@ from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 
+import psutil
+
+from aigv_reward.corpus.limits import GIB, Limits
 from aigv_reward.corpus.worker import Settings, Unit, work
 
 LOADING = 1800.0
@@ -33,6 +36,7 @@ class Slot:
         self.pipe: Connection | None = None
         self.ready = False
         self._process: SpawnProcess | None = None
+        self._loaded = 0
         self._since = 0.0
         self._not_before = 0.0
 
@@ -68,6 +72,7 @@ class Slot:
     def begin(self) -> None:
         """The worker is ready: give it what waits."""
         self.ready = True
+        self._loaded = self._memory()
         self._since = time.monotonic()
         for unit in self.units:
             self._give(unit)
@@ -77,21 +82,27 @@ class Slot:
         self.units.popleft()
         self._since = time.monotonic()
 
-    def wakes(self, item_timeout: float) -> float | None:
+    def wakes(self, limits: Limits) -> float | None:
         """When the slot has to be looked at even if nothing is heard of it."""
         if not self.units:
             return None
         if self.pipe is None:
             return self._not_before
-        return self._since + self._allowed(item_timeout)
+        return self._since + self._allowed(limits)
 
-    def overdue(self, item_timeout: float) -> bool:
+    def overdue(self, limits: Limits) -> bool:
         """Whether the worker took too long."""
         return (
             self.pipe is not None
             and bool(self.units)
-            and time.monotonic() > self._since + self._allowed(item_timeout)
+            and time.monotonic() > self._since + self._allowed(limits)
         )
+
+    def grown(self) -> float:
+        """GiB of memory that the worker holds beyond its loaded model, while it has work."""
+        if not self.ready or not self.units:
+            return 0.0
+        return (self._memory() - self._loaded) / GIB
 
     def kill(self) -> str:
         """End the worker; returns how it ended."""
@@ -114,8 +125,17 @@ class Slot:
         self._not_before = time.monotonic() + pause
         return units
 
-    def _allowed(self, item_timeout: float) -> float:
-        return item_timeout * len(self.units[0].items) if self.ready else LOADING
+    def _allowed(self, limits: Limits) -> float:
+        return limits.item_timeout * len(self.units[0].items) if self.ready else LOADING
+
+    def _memory(self) -> int:
+        """Bytes of memory that are the worker's own; 0 if it has just died."""
+        assert self._process is not None
+        try:
+            held = psutil.Process(self._process.pid).memory_info()
+        except psutil.Error:
+            return 0
+        return int(held.rss - getattr(held, "shared", 0))  # not everywhere told apart
 
     def _give(self, unit: Unit) -> None:
         assert self.pipe is not None

@@ -61,17 +61,17 @@ class Unit:
 
 
 def work(pipe: Connection, settings: Settings) -> None:
-    """Serve the other end of a pipe; ends, in the middle of a decode too, when that is closed."""
+    """Serve the other end of a pipe; ends, in the middle of all, when that is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the pool decides what Ctrl-C means
     _die_first()
     units: queue.Queue[Unit] = queue.Queue()
+    threading.Thread(target=_receive, args=(pipe, units), daemon=True).start()
     try:
         scorer = settings.load()
     except Exception as error:
         pipe.send((FAILED, f"{type(error).__name__}: {error}"))
         return
     pipe.send((READY, None))
-    threading.Thread(target=_receive, args=(pipe, units), daemon=True).start()
     waiting: deque[tuple[Unit, list[Future[Prepared]]]] = deque()
     pool = ThreadPoolExecutor(DECODERS, thread_name_prefix="decode")
     while True:

@@ -12,17 +12,29 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 
 import ray
 
+from aigv_reward.corpus import PoolError
+
 
 @contextmanager
 def cluster() -> Iterator[None]:
     """The cluster that this process is in, else one that is joined or started, and left at the end.
 
     Joined is that of RAY_ADDRESS or one that runs on this machine.
+
+    Raises:
+        PoolError: no cluster answers there, or it refuses this process.
     """
     if ray.is_initialized():
         yield
         return
-    ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    try:
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+    except ConnectionError as error:  # an OSError, but the run folder is in order
+        where = os.environ.get("RAY_ADDRESS", "on this machine")
+        raise PoolError(
+            f"the Ray cluster {where} cannot be joined ({error}); start it with ray start, or give "
+            "the address and token of one that runs in RAY_ADDRESS and RAY_AUTH_TOKEN"
+        ) from error
     try:
         yield
     finally:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from aigv_reward.corpus import (
     ElsewhereSettings,
+    Limits,
     Meter,
     Progress,
     Run,
@@ -31,6 +32,7 @@ def score_corpus_on_ray(
     clips: int = 1,
     batch_size: int | None = None,
     item_timeout: float = 120.0,
+    item_memory: float = 8.0,
     shard_size: int | None = None,
     verify: bool = True,
     root: str | os.PathLike[str] | None = None,
@@ -58,6 +60,7 @@ def score_corpus_on_ray(
         clips: windows of each video whose scores are averaged.
         batch_size: videos that go through the model at once; default 1 on the CPU, else 8.
         item_timeout: seconds after which a video is given up.
+        item_memory: GiB by which the process that scores may grow beyond its loaded model.
         shard_size: rows of a file, default up to 256; an actor takes one after another.
         verify: decode every frame, and refuse a video with fewer than its header declares.
         root: what relative paths of lists start from; default each list's folder.
@@ -69,10 +72,12 @@ def score_corpus_on_ray(
     Raises:
         ValueError: bad arguments or input, a folder whose run was planned otherwise, or that a
             machine of the cluster does not see.
-        PoolError: actors cannot be started, or one has other libraries or another checkpoint.
+        PoolError: no cluster can be joined, actors cannot be started, or one has other libraries
+            or another checkpoint.
         OSError: the run folder cannot be written; run again after making room.
     """
-    check_counts(workers, part, item_timeout)
+    check_counts(workers, part)
+    limits = Limits(item_timeout, item_memory)
     with cluster():
         device = device or default_device()
         check_device(device)
@@ -96,7 +101,7 @@ def score_corpus_on_ray(
             )
         count = room(device, planned.worker_bytes) if workers == "auto" else workers
         settings = ElsewhereSettings.of(planned, checkpoint)
-        score_missing_on_ray(planned.run, settings, device, count, part, item_timeout, progress)
+        score_missing_on_ray(planned.run, settings, device, count, part, limits, progress)
     return planned.run
 
 
@@ -106,7 +111,7 @@ def score_missing_on_ray(
     device: str,
     count: int,
     part: tuple[int, int],
-    item_timeout: float,
+    limits: Limits,
     progress: Callable[[Progress], None] | None = None,
 ) -> None:
     """Score the shards of a part that no file is there for, until all are.
@@ -117,7 +122,7 @@ def score_missing_on_ray(
         device: an actor takes a GPU for "cuda".
         count: actors.
         part: (i, n).
-        item_timeout: seconds that a video may take.
+        limits: of a video.
         progress: see `score_corpus_on_ray`.
     """
     gpu = device == "cuda"
@@ -133,6 +138,6 @@ def score_missing_on_ray(
     before = total - sum(run.rows_of(shard) for shard in run.missing(part))
 
     def start() -> Any:
-        return kind.remote(str(run.folder), settings, item_timeout, 2 if gpu else 0)
+        return kind.remote(str(run.folder), settings, limits, 2 if gpu else 0)
 
     ShardDriver(run, start, count, Meter(total, before, progress)).score(part)

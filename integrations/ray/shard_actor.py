@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from aigv_reward.corpus import ShardWorker
+from aigv_reward.corpus import Limits, ShardWorker
 
 
 class ShardActor:
@@ -14,12 +14,12 @@ class ShardActor:
     Args:
         folder: of the run, as every machine of the cluster sees it.
         settings: what loads the scorer.
-        item_timeout: seconds that a video may take.
+        limits: of a video.
         ahead: units that are decoded while another is scored.
     """
 
-    def __init__(self, folder: str, settings: Any, item_timeout: float, ahead: int) -> None:
-        self._arguments = folder, settings, item_timeout, ahead
+    def __init__(self, folder: str, settings: Any, limits: Limits, ahead: int) -> None:
+        self._arguments = folder, settings, limits, ahead
         self._worker: ShardWorker | None = None
 
     def begin(self) -> None:
@@ -28,11 +28,11 @@ class ShardActor:
         Raises:
             ValueError: it is not there.
         """
-        folder, settings, item_timeout, ahead = self._arguments
+        folder, settings, limits, ahead = self._arguments
         # Else the process that scores would import the script of Ray's workers, and Ray with it.
         vars(sys.modules["__main__"]).pop("__file__", None)
         try:
-            self._worker = ShardWorker(folder, settings, item_timeout=item_timeout, ahead=ahead)
+            self._worker = ShardWorker(folder, settings, limits=limits, ahead=ahead)
         except ValueError as error:
             raise ValueError(
                 f"a machine of the cluster does not see the run ({error}); put it, and the videos, "

@@ -12,6 +12,7 @@ ROWS = {
     "questions": ("2 LLM layers: four scores / one", "32 LLM layers", "text prompt"),
     "gradients": ("forward and backward to the pixels / forward", "gradient with checkpointing"),
     "hooks": ("best_of_n, n=4 / four plain calls", "through the denoiser", "checkpointed, chunked"),
+    "corpus": ("local 1 / plain loop of score", "Ray / local engine", "the same to the bit"),
     "published": ("ours / published", "bf16 on a CPU", "bf16 on a GPU"),
 }
 

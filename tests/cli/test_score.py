@@ -76,6 +76,18 @@ def test_failures_may_be_allowed(run: Run, clips: Any) -> None:
     assert rows[-1][-1] == "it cannot be opened: No such file or directory"
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--item-memory", "4"], "--item-memory 4.0 is for runs; add --out RUN"),
+        (["--no-verify"], "--no-verify is for runs; add --out RUN"),
+    ],
+)
+def test_options_of_runs_need_one(run: Run, options: list[str], said: str) -> None:
+    result = run("score", "a.mp4", *options)
+    assert result.exit_code == 2 and said in result.stderr
+
+
 def test_a_table_marks_what_is_not_trained(run: Run, clips: Any) -> None:
     result = run("score", clips.folder)
     assert result.stderr == ""

@@ -11,12 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from aigv_reward.cli.score_run import corpus_errors
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item import Item
 from aigv_reward.corpus.item_scoring import Prepared
 from aigv_reward.corpus.item_source import open_item
+from aigv_reward.corpus.limits import Limits
 from aigv_reward.corpus.rows import Measured, failure
-from aigv_reward.corpus.run_folder import Run, create_run
+from aigv_reward.corpus.run_creation import create_run
+from aigv_reward.corpus.run_folder import Run
 from aigv_reward.corpus.shard_feed import score_missing
 
 
@@ -51,6 +54,9 @@ class LightScorer:
             os.kill(os.getpid(), signal.SIGKILL)
         while content.startswith(b"LOOP"):
             pass
+        held = []
+        while content.startswith(b"EAT"):  # all memory, 16 MiB at a time
+            held.append(b"x" * (1 << 24))
         if content.startswith(b"ONCE"):  # kills the first worker that looks at it
             try:
                 os.rmdir(content[5:].decode())
@@ -74,6 +80,7 @@ def light_run(
     *,
     workers: int = 2,
     timeout: float = 20.0,
+    memory: float = 8.0,
     settings: LightSettings | None = None,
     part: tuple[int, int] = (1, 1),
     ahead: int = 0,
@@ -82,9 +89,18 @@ def light_run(
     corpus = find_corpus(inputs)
     facts = {"shard_size": 3, "batch_size": 1, "checkpoint": {"sha256": "light"}} | plan
     run = create_run(out, facts, corpus.items)
-    score_missing(run, corpus, [settings or LightSettings()] * workers, part, timeout, ahead=ahead)
+    score_missing(
+        run,
+        corpus,
+        [settings or LightSettings()] * workers,
+        part,
+        Limits(timeout, memory),
+        ahead=ahead,
+    )
     return run
 
 
 if __name__ == "__main__":
-    light_run([sys.argv[1]], Path(sys.argv[2]), settings=LightSettings(delay=float(sys.argv[3])))
+    folder, out, delay = sys.argv[1:]
+    with corpus_errors(Path(out)):  # as the command has it
+        light_run([folder], Path(out), settings=LightSettings(delay=float(delay)))

@@ -20,7 +20,7 @@ from aigv_reward.cli import app
 from aigv_reward.corpus import CorpusRules, QualityFilter, Run, TopK, filter_run
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item_source import content_sha256
-from aigv_reward.corpus.run_folder import create_run
+from aigv_reward.corpus.run_creation import create_run
 
 CALIBRATION = {
     "overall": {"mean": 3.0, "std": 0.5, "percentiles": [1.0, 3.0, 5.0]},

@@ -5,26 +5,57 @@ from __future__ import annotations
 import io
 import json
 import os
+import random
+import shutil
 import signal
-import subprocess
-import sys
+import struct
 import time
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from kill_runs import AIGV, kill_at_random, num_shards, start
 from typer.testing import CliRunner
 
 from aigv_reward import VideoReward
 from aigv_reward.cli import app
-from aigv_reward.corpus import Run
+from aigv_reward.corpus import Run, plan_corpus
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item_scoring import ItemScorer
-from aigv_reward.corpus.preparation import settings_for, worker_settings
+from aigv_reward.corpus.preparation import checkpoint_folder, settings_for, worker_settings
 from aigv_reward.distortions import encode_mp4, render_scene
 
-AIGV = [sys.executable, "-m", "aigv_reward"]
+
+def with_edit_list(mp4: bytes) -> bytes:
+    """The mp4 whose edit list hides its first two frames, as a cut without re-encoding does."""
+    edited = bytearray(mp4)
+    clock = edited.index(b"mdhd") + 16
+    (ticks,) = struct.unpack_from(">I", edited, clock)
+    entry = edited.index(b"elst") + 12
+    duration, start = struct.unpack_from(">Ii", edited, entry)
+    struct.pack_into(">Ii", edited, entry, duration - 250, start + 2 * ticks // 8)
+    return bytes(edited)
+
+
+def rotated(mp4: bytes) -> bytes:
+    """The mp4 whose header asks players to turn it by 90 degrees."""
+    turned = bytearray(mp4)
+    matrix = (0, 1 << 16, 0, -1 << 16, 0, 0, 0, 0, 1 << 30)
+    struct.pack_into(">9i", turned, turned.index(b"tkhd") + 44, *matrix)
+    return bytes(turned)
+
+
+def with_a_flipped_bit() -> bytes:
+    """An mp4 whose fifth frame says by one bit that it is not coded: decoders pass over it."""
+    made = io.BytesIO()
+    frames = render_scene(0, num_frames=6, height=48, width=64).frames
+    encode_mp4(made, frames, 8.0, codec="mpeg4")
+    flipped = bytearray(made.getvalue())
+    with av.open(io.BytesIO(flipped)) as container:
+        places = [p.pos for p in container.demux(video=0) if p.size and p.pos is not None]
+    flipped[places[4] + 5] ^= 0x80  # vop_coded
+    return bytes(flipped)
 
 
 def audio_only() -> bytes:
@@ -57,6 +88,9 @@ def broken(tmp_path: Path, mp4: bytes) -> Path:
         "f_one_frame.mp4": one.getvalue(),
         "g_flipped.mp4": bytes(flipped),
         "h_same.mp4": mp4,
+        "i_edit_list.mp4": with_edit_list(mp4),
+        "j_rotated.mp4": rotated(mp4),
+        "k_one_bit.mp4": with_a_flipped_bit(),
     }
     for name, content in files.items():
         (folder / name).write_bytes(content)
@@ -72,13 +106,19 @@ def test_broken_files_are_errors_and_others_have_scores(broken: Path) -> None:
         "a_good.mp4",
         "f_one_frame.mp4",
         "h_same.mp4",
+        "i_edit_list.mp4",
+        "j_rotated.mp4",
     }
     for name, row in rows.items():
         assert (row["status"] == "ok") == ("overall" in row), name
         assert len(row.get("content_sha256", "")) == (0 if name == "b_empty.mp4" else 64), name
     good = rows["a_good.mp4"]
-    (expected,) = VideoReward.from_pretrained().score([broken / "a_good.mp4"]).rows()
-    assert {name: good[name] for name in expected} == pytest.approx(expected, rel=0, abs=1e-5)
+    alike = ("a_good.mp4", "f_one_frame.mp4", "i_edit_list.mp4", "j_rotated.mp4")
+    expected = VideoReward.from_pretrained().score([broken / name for name in alike]).rows()
+    for name, scores in zip(alike, expected, strict=True):
+        assert {d: rows[name][d] for d in scores} == pytest.approx(scores, rel=0, abs=1e-5), name
+    assert [rows[name]["frames_decoded"] for name in alike] == [6, 1, 4, 6]
+    assert len({rows[name]["overall"] for name in alike}) == len(alike)
     calibration = scorer.reward.model.config.calibration
     for name, known in (calibration or {}).items():
         assert good[f"{name}_z"] == (good[name] - known["mean"]) / known["std"]
@@ -86,8 +126,24 @@ def test_broken_files_are_errors_and_others_have_scores(broken: Path) -> None:
     assert good["duration"] == pytest.approx(6 / 8)
     assert good["content_sha256"] == rows["h_same.mp4"]["content_sha256"]
     assert rows["e_audio.mp4"]["error"] == "it has no video stream"
+    lost = rows["k_one_bit.mp4"]
+    assert (lost["error_type"], lost["frames_decoded"]) == ("FrameCountError", 5)
+    assert lost["error"] == "5 of 6 frames decode; it is damaged"
     assert "path" not in rows["c_text.mp4"]["error"]
     assert facts["checkpoint"]["score_version"] == scorer.reward.model.config.score_version
+
+
+def test_other_weights_are_another_plan(broken: Path, tmp_path: Path) -> None:
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(checkpoint_folder(None), checkpoint)
+    plan_corpus(broken, tmp_path / "run", checkpoint=checkpoint, device="cpu")
+    with open(checkpoint / "model.safetensors", "r+b") as weights:
+        weights.seek(-1, os.SEEK_END)
+        last = weights.read()
+        weights.seek(-1, os.SEEK_END)
+        weights.write(bytes([last[0] ^ 1]))
+    with pytest.raises(ValueError, match=r"was planned otherwise: checkpoint.sha256 was .* and is"):
+        plan_corpus(broken, tmp_path / "run", checkpoint=checkpoint, device="cpu")
 
 
 def test_a_missing_device_or_dimension_is_named() -> None:
@@ -100,23 +156,27 @@ def test_a_missing_device_or_dimension_is_named() -> None:
     assert len(worker_settings(settings, 8, 3)) == 3
 
 
-def test_the_command_goes_on_after_ctrl_c(broken: Path, tmp_path: Path) -> None:
+def test_the_command_goes_on_after_kill_9_and_ctrl_c(broken: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     command = [*AIGV, "score", str(broken), "--out", str(run), "--format", "json"]
-    first = subprocess.Popen(
-        [*command, "--workers", "1"], start_new_session=True, stderr=subprocess.PIPE, text=True
-    )
+    draw = random.Random(1)
+    one = [*command, "--workers", "1"]
+    # While it loads, and after the first row; `python tests/corpus/kill_runs.py` kills more often.
+    assert kill_at_random(one, run, draw, more=0, within=2.0) == 0
+    kept = kill_at_random(one, run, draw, more=1, within=0.2)
+    assert 0 < kept < 8
+    first = start(one)
     deadline = time.monotonic() + 240
-    while not list(run.glob("shards/*.parquet")) and time.monotonic() < deadline:
+    while num_shards(run) <= kept and time.monotonic() < deadline:
         time.sleep(0.01)
     os.killpg(first.pid, signal.SIGINT)
-    assert "of 8 rows; the same command goes on" in first.communicate()[1]
+    assert "of 11 rows; the same command goes on" in first.communicate()[1]
     assert first.returncode == 130
-    end = CliRunner().invoke(app, [*command[len(AIGV) :], "--workers", "1"])
+    end = CliRunner().invoke(app, one[len(AIGV) :])
     assert end.exit_code == 1
-    assert "5 of 8 videos could not be scored" in end.stderr
-    counts = {"ok": 3, "error": 5, "timeout": 0, "crash": 0}
-    assert json.loads(end.stdout) == {"run": str(run), "total": 8, **counts}
+    assert "6 of 11 videos could not be scored" in end.stderr
+    counts = {"ok": 5, "error": 6, "timeout": 0, "crash": 0}
+    assert json.loads(end.stdout) == {"run": str(run), "total": 11, **counts}
     settings, _ = settings_for(None, "cpu", None, 1, True)
     alone = ItemScorer(settings)
     rows = Run(run).finished().to_pylist()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 from light_scorer import LightSettings, light_run
 
-from aigv_reward.corpus import ShardWorker
+from aigv_reward.corpus import Limits, ShardWorker
 from aigv_reward.corpus.pool import PoolError
 
 Texts = Callable[..., Path]
@@ -36,6 +37,27 @@ def test_killers_loops_and_failures_are_one_row_each(
     assert rows[1]["error"].startswith("its worker ended twice (killed by SIGKILL)")
     assert rows[3]["error"] == "it took more than 2 s; raise --item-timeout"
     assert [row["overall"] is None for row in rows] == [row["status"] != "ok" for row in rows]
+
+
+def test_a_video_that_takes_all_memory_is_one_row(texts: Texts, tmp_path: Path) -> None:
+    folder = texts("a", "EAT", "b", "c")
+    run = light_run(folder, tmp_path / "run", workers=1, memory=0.25, batch_size=2, ahead=1)
+    assert statuses(run) == ["ok", "crash", "ok", "ok"]
+    row = run.finished().to_pylist()[1]
+    found = re.fullmatch(
+        r"its worker was killed with ([0-9.]+) GiB beyond its model, the limit is 0.25 GiB; look "
+        r"for a damaged or huge file, or raise --item-memory",
+        row["error"],
+    )
+    assert found is not None and 0.25 <= float(found[1]) < 2.0
+    assert (row["error_type"], row["overall"]) == ("MemoryLimit", None)
+
+
+def test_limits_that_no_video_can_keep_are_refused() -> None:
+    with pytest.raises(ValueError, match="item_timeout is 0; give seconds above 0"):
+        Limits(item_timeout=0)
+    with pytest.raises(ValueError, match="item_memory is -1; give GiB above 0"):
+        Limits(item_memory=-1)
 
 
 def test_a_worker_that_dies_once_costs_no_row(texts: Texts, tmp_path: Path) -> None:
@@ -91,7 +113,7 @@ def test_what_cannot_be_sent_to_a_worker_is_said(texts: Texts, tmp_path: Path) -
 def test_a_pool_that_is_kept_loads_its_model_once(texts: Texts, tmp_path: Path) -> None:
     log = tmp_path / "log"
     run = light_run(texts(*"abcdefg"), tmp_path / "run", part=(1, 3), workers=1)
-    worker = ShardWorker(run.folder, LightSettings(log=str(log)), item_timeout=20.0)
+    worker = ShardWorker(run.folder, LightSettings(log=str(log)), limits=Limits(item_timeout=20.0))
     try:
         assert [worker.score(shard) for shard in range(3)] == [0, 0, 0]
         row = run.finished().to_pylist()[4]

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from aigv_reward.cli import app
 from aigv_reward.corpus import CorpusRules, Run, filter_run, write_report
 from aigv_reward.corpus.inputs import find_corpus
-from aigv_reward.corpus.run_folder import create_run
+from aigv_reward.corpus.run_creation import create_run
 
 EVIL = "</td><script>document.title='owned'</script><img src=x onerror=alert(1)>&\"'\n"
 NAMES = [f"{place}{EVIL.replace('/', '_')}.mp4" for place in range(6)]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import resource
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from light_scorer import LightSettings, light_run
 from aigv_reward.corpus import Run
 from aigv_reward.corpus.item import Item
 from aigv_reward.corpus.rows import SCHEMA
-from aigv_reward.corpus.run_folder import create_run
+from aigv_reward.corpus.run_creation import create_run
 from aigv_reward.corpus.shard_feed import score_shard
 
 Texts = Callable[..., Path]
@@ -106,27 +105,9 @@ def test_parts_make_the_whole(texts: Texts, tmp_path: Path) -> None:
     assert files(tmp_path / "run") == files(whole.folder)
 
 
-def test_a_full_disk_ends_the_run_which_goes_on_later(texts: Texts, tmp_path: Path) -> None:
-    folder = texts(*map(str, range(12)))
-    out = tmp_path / "run"
-    whole = light_run(folder, tmp_path / "whole")
-    least = min(map(len, files(whole.folder).values()))
-    light_run(folder, out, part=(1, 4), workers=1)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (least // 2, before[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            light_run(folder, out, workers=1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert sorted(files(out)) == ["000000.parquet"]  # and no part of another
-    light_run(folder, out, workers=1)
-    assert files(out) == files(whole.folder)
-
-
 def test_ctrl_c_leaves_a_run_that_goes_on(texts: Texts, tmp_path: Path) -> None:
     folder = texts(*map(str, range(40)))
-    process = start(folder, tmp_path / "run", 0.05)
+    process = start(folder, tmp_path / "run", 0.25)
     deadline = time.monotonic() + 90
     while not list((tmp_path / "run").glob("shards/*.parquet")) and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -15,20 +15,17 @@ sys.path.append(str(Path(__file__).parent))
 @pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
     """A cluster of two CPUs that this process has joined."""
-    before = os.environ.get("PYTHONPATH")
-    paths = [str(REPOSITORY), str(Path(__file__).parent), *([before] if before else [])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    from aigv_reward.integrations.ray.cluster import ray  # with telemetry off
+    paths = [str(REPOSITORY), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
+        environment.setenv("RAY_worker_niceness", "0")  # else all other tests go first
+        from aigv_reward.integrations.ray.cluster import ray  # with telemetry off
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    try:
-        yield ray.get_runtime_context().gcs_address
-    finally:
-        ray.shutdown()
-        if before is None:
-            del os.environ["PYTHONPATH"]
-        else:
-            os.environ["PYTHONPATH"] = before
+        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        try:
+            yield ray.get_runtime_context().gcs_address
+        finally:
+            ray.shutdown()
 
 
 @pytest.fixture

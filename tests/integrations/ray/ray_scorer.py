@@ -15,12 +15,17 @@ from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item import Item
 from aigv_reward.corpus.item_scoring import Prepared
 from aigv_reward.corpus.item_source import open_item
+from aigv_reward.corpus.limits import Limits
 from aigv_reward.corpus.rows import Measured, failure
-from aigv_reward.corpus.run_folder import Run, create_run
+from aigv_reward.corpus.run_creation import create_run
+from aigv_reward.corpus.run_folder import Run
 
 
 def value_of(content: bytes) -> float:
     return int(hashlib.sha256(content).hexdigest()[:8], 16) / 2**32
+
+
+LIMITS = Limits(item_timeout=20.0)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,9 @@ class RayScorer:
             os.kill(os.getppid(), signal.SIGKILL)
         while word in ("LOOP", "ACTOR"):
             time.sleep(0.01)
+        held = []
+        while word == "EAT":  # all memory, 16 MiB at a time
+            held.append(b"x" * (1 << 24))
         if word == "BAD":
             return Prepared(item, failure("error", "ValueError", "it is bad"))
         time.sleep(self.delay)
@@ -73,7 +81,7 @@ def run_on_ray(
     out: Path,
     *,
     settings: RaySettings | None = None,
-    timeout: float = 20.0,
+    limits: Limits = LIMITS,
     part: tuple[int, int] = (1, 1),
 ) -> Run:
     from aigv_reward.integrations.ray.cluster import cluster
@@ -81,7 +89,7 @@ def run_on_ray(
 
     run = planned(inputs, out)
     with cluster():
-        score_missing_on_ray(run, settings or RaySettings(), "cpu", 1, part, timeout)
+        score_missing_on_ray(run, settings or RaySettings(), "cpu", 1, part, limits)
     return run
 
 

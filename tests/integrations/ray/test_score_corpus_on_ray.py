@@ -20,7 +20,7 @@ from ray_scorer import RaySettings, planned, run_on_ray, value_of
 from typer.testing import CliRunner
 
 from aigv_reward.cli import app
-from aigv_reward.corpus import ElsewhereSettings, PoolError, Run, plan_corpus, score_corpus
+from aigv_reward.corpus import ElsewhereSettings, Limits, PoolError, Run, plan_corpus, score_corpus
 from aigv_reward.distortions import encode_mp4, render_scene
 from aigv_reward.integrations.ray import cluster as cluster_module
 from aigv_reward.integrations.ray import score_corpus_on_ray, shard_driver
@@ -75,21 +75,22 @@ def test_the_command_gives_the_table_of_the_local_engine(
 def test_whatever_a_clip_does_it_is_one_row(texts: Texts, tmp_path: Path) -> None:
     once = tmp_path / "once"
     once.mkdir()
-    folder = texts("a", "KILL", "b", "LOOP", "BAD", "c", f"ONCE {once}", "ACTOR", "d")
-    run = run_on_ray(folder, tmp_path / "run", timeout=1.5)
+    folder = texts("a", "KILL", "b", "LOOP", "BAD", "c", f"ONCE {once}", "ACTOR", "EAT")
+    run = run_on_ray(folder, tmp_path / "run", limits=Limits(item_timeout=3.0, item_memory=0.0625))
     rows = rows_of(run)
     assert [row["status"] for row in rows] == [
         *("ok", "crash", "ok"),
         *("timeout", "error", "ok"),
-        *("ok", "crash", "ok"),
+        *("ok", "crash", "crash"),
     ]
     assert [row["overall"] is None for row in rows] == [row["status"] != "ok" for row in rows]
     assert rows[1]["error"].startswith("its worker ended twice (killed by SIGKILL)")
-    assert rows[3]["error"] == "it took more than 1.5 s; raise --item-timeout"
+    assert rows[3]["error"] == "it took more than 3 s; raise --item-timeout"
     assert rows[7]["error"].startswith("its actor ended twice (")
     assert rows[7]["error"].endswith("); look for a damaged or huge file")
+    assert rows[8]["error_type"] == "MemoryLimit"
     summary = run.summary()
-    assert (summary.total, summary.ok, summary.crash) == (9, 5, 2)
+    assert (summary.total, summary.ok, summary.crash) == (9, 4, 3)
     contents = [path.read_bytes() for path in sorted(folder.iterdir())]
     for content, row in zip(contents, rows, strict=True):
         if row["status"] == "ok":
@@ -142,7 +143,7 @@ def test_a_machine_that_does_not_see_the_run_is_an_error(
     main.__file__ = "of a worker"
     monkeypatch.setitem(sys.modules, "__main__", main)
     with pytest.raises(ValueError, match=r"does not see the run .*; put it, and the videos, on a"):
-        ShardActor(str(tmp_path / "nowhere"), RaySettings(), 1.0, 0).begin()
+        ShardActor(str(tmp_path / "nowhere"), RaySettings(), Limits(), 0).begin()
 
 
 def test_actors_that_cannot_start_end_the_run(
@@ -193,6 +194,21 @@ def test_the_engine_is_of_runs() -> None:
     said = CliRunner().invoke(app, ["score", "a.mp4", "--engine", "ray"])
     assert said.exit_code == 2
     assert "--engine ray is for runs; add --out RUN" in said.stderr
+
+
+def test_a_cluster_that_does_not_answer_is_no_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(**_: object) -> None:
+        raise ConnectionError("Failed to connect to Ray cluster at head:1")  # after 20 s of trying
+
+    ray = SimpleNamespace(is_initialized=lambda: False, init=refuse)
+    monkeypatch.setattr(cluster_module, "ray", ray)
+    monkeypatch.setenv("RAY_ADDRESS", "head:1")
+    command = ["score", "a.mp4", "--out", str(tmp_path / "run"), "--engine", "ray"]
+    said = CliRunner().invoke(app, command)
+    assert said.exit_code == 1
+    assert "error: the Ray cluster head:1 cannot be joined (Failed to connect" in said.stderr
 
 
 def test_telemetry_is_off() -> None:

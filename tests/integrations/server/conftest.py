@@ -21,7 +21,6 @@ import psutil
 import pytest
 import torch
 
-import aigv_reward
 from aigv_reward import Scores, Video, VideoReward, read_video
 
 REPOSITORY = Path(__file__).parents[3]

@@ -168,7 +168,7 @@ def test_the_async_client(
     assert {name: column.item() for name, column in frames.items()} == expected
     assert files.rows() == offline([clips["city_noise"], clips["library_blur"]])
     assert files.trained == ("technical", "motion", "semantic", "overall")
-    assert info["checkpoint"] == "light"
+    assert info["checkpoint"] == "lite"
     assert info["weights"] == {"overall": 1.0}
     assert "config" not in info
 
