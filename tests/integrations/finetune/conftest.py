@@ -80,16 +80,15 @@ def rewards_of() -> Callable[..., Tensor]:
     """Rewards of a trainer's pipeline over eight fixed noises."""
 
     def measure(trainer: Any, reward: Any = warmth) -> Tensor:
-        found = []
-        for seed in range(8):
-            frames = trainer.pipe(
-                prompt="a cat",
-                generator=torch.Generator().manual_seed(1000 + seed),
-                output_type="pt",
-                **trainer.args.generation_kwargs,
-            ).frames
-            with torch.no_grad():
-                found.append(float(reward(frames, ["a cat"], fps=16.0)))
-        return torch.tensor(found)
+        prompts = ["a cat"] * 8
+        frames = trainer.pipe(
+            prompt=prompts,
+            generator=[torch.Generator().manual_seed(1000 + seed) for seed in range(8)],
+            output_type="pt",
+            **trainer.args.generation_kwargs,
+        ).frames
+        with torch.no_grad():
+            rewards: Tensor = reward(frames, prompts, fps=16.0)
+        return rewards
 
     return measure

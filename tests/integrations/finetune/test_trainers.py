@@ -56,8 +56,10 @@ def test_back_propagation_by_every_method(
     assert float((rewards_of(made) - before).mean()) > 0
 
 
-def test_back_propagation_of_the_bundled_default(trainer: Make, rewards_of: Make) -> None:
-    reward = VideoReward.from_pretrained()
+def test_back_propagation_of_the_bundled_default(
+    trainer: Make, rewards_of: Make, light_checkpoint: Path
+) -> None:
+    reward = VideoReward.from_pretrained(light_checkpoint)
     made = trainer(
         "backprop", "cogvideox", reward=reward, fps=16.0, max_steps=4, learning_rate=1e-2,
         reward_weights={"technical": 1.0}, offload_activations=True,
