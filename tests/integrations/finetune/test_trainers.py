@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import LTXImageToVideoPipeline
+from PIL import Image
 from torch import Tensor
 
 from aigv_reward import VideoReward
@@ -169,6 +171,31 @@ def test_a_group_whose_rewards_are_alike_teaches_nothing(trainer: Make, kind: st
     made.train()
     assert logged(made, "groups/zero_variance") == [1.0]
     assert all(torch.equal(a, b) for a, b in zip(start, made.model.parameters(), strict=True))
+
+
+def test_a_first_frame_that_is_given_leaves_no_step_to_replay(trainer: Make) -> None:
+    """LTX's image-to-video hands its scheduler all latent frames but the first."""
+    rows = [{"prompt": "a cat", "image": Image.new("RGB", (64, 32), "red")}] * 2
+
+    def made(kind: str, **settings: Any) -> Any:
+        return trainer(
+            kind, "ltx", pipeline_class=LTXImageToVideoPipeline, rows=rows, max_steps=1,
+            generation_batch_size=2, **settings,
+        )  # fmt: skip
+
+    learns = made("backprop", learning_rate=1e-2)
+    start = [p.clone() for p in learns.model.parameters() if p.requires_grad]
+    learns.train()
+    now = [p for p in learns.model.parameters() if p.requires_grad]
+    assert any(not torch.equal(a, b) for a, b in zip(start, now, strict=True))
+    message = "LTXImageToVideoPipeline gives its scheduler .* a part is not denoised"
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("grpo", {"group_size": 2}), ("dpo", {"group_size": 2}), ("nft", {"group_size": 2}),
+        ("backprop", {"method": "draft-lv"}), ("backprop", {"method": "refl"}),
+    ]  # fmt: skip
+    for kind, settings in refused:
+        with pytest.raises(ValueError, match=message):
+            made(kind, **settings).train()
 
 
 def test_offline_pairs_of_latents(trainer: Make) -> None:
