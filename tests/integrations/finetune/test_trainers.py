@@ -18,22 +18,46 @@ from aigv_reward import VideoReward
 
 KINDS = ("backprop", "grpo", "dpo", "nft")
 Make = Callable[..., Any]
-RATES = {"backprop": (5, 1e-2), "grpo": (8, 1e-2), "dpo": (8, 5e-3), "nft": (8, 5e-3)}
+RATES = {"cogvideox": 1e-2, "hunyuan_video": 3e-2}
 
 
 def logged(trainer: Any, name: str) -> list[float]:
     return [entry[name] for entry in trainer.state.log_history if name in entry]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_reward_rises(trainer: Make, rewards_of: Make, kind: str, seed: int) -> None:
-    """Eight fixed noises, all of which must gain: by chance once in 256 times."""
-    steps, rate = RATES[kind]
-    made = trainer(kind, "cogvideox", seed=seed, max_steps=steps, learning_rate=rate)
+@pytest.mark.parametrize(
+    "kind, name, seed",
+    [
+        ("backprop", "cogvideox", 0),
+        ("backprop", "hunyuan_video", 1),
+        ("grpo", "cogvideox", 1),
+        ("grpo", "hunyuan_video", 2),
+        ("dpo", "cogvideox", 2),
+        ("dpo", "hunyuan_video", 1),
+        ("nft", "cogvideox", 0),
+        ("nft", "hunyuan_video", 1),
+    ],
+)
+def test_the_reward_rises(trainer: Make, rewards_of: Make, kind: str, name: str, seed: int) -> None:
+    """Eight fixed noises, all of which must gain, in the mean by more than they differ.
+
+    That all gain is not enough: training on random numbers also moves them all one way, by half of
+    their standard deviation (benchmarks/finetune_gains.py, which also has three seeds of each).
+    """
+    settings: dict[str, Any] = {} if kind == "backprop" else {"group_size": 8}
+    if kind == "dpo":
+        settings |= {"noise_draws": 4, "beta": 10.0}  # 100 saturates the loss of most pairs
+    if kind in ("dpo", "nft") and name == "hunyuan_video":
+        settings["noise_shift"] = 7.0
+    made = trainer(
+        kind, name, rows=["a cat"], seed=seed, max_steps=10, learning_rate=RATES[name],
+        per_device_train_batch_size=1, generation_batch_size=8, **settings,
+    )  # fmt: skip
     before = rewards_of(made)
     made.train()
-    assert bool((rewards_of(made) > before).all())
+    gain = rewards_of(made) - before
+    assert bool((gain > 0).all())
+    assert float(gain.mean()) > float(before.std())
 
 
 @pytest.mark.parametrize(
