@@ -25,7 +25,7 @@ from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
 from aigv_reward.integrations.finetune.groups import Group, sample_group
 from aigv_reward.integrations.finetune.grpo_loss import gaussian_kl, grpo_loss
 from aigv_reward.integrations.finetune.lora import without_lora
-from aigv_reward.integrations.finetune.replay import predict
+from aigv_reward.integrations.finetune.replay import predict, refuse_part
 
 SAMPLERS = ("flow_sde", "dance_sde", "cps", "ddim")
 COMBINE = ("normalise_then_sum", "sum_then_normalise")
@@ -201,6 +201,7 @@ class FlowGRPOTrainer(VideoTrainer):
             group = sample_group(
                 self, row, args.group_size, shared_noise=args.shared_noise, hook=hook
             )
+            refuse_part(self.pipe, runs[0].drawn[0].before, group.parts[0].latents)
             advantages = self._advantages(group)
             trains = advantages.trains
             if args.keep_of_group is not None:

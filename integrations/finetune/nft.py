@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,8 +110,10 @@ class NFTTrainer(VideoTrainer):
             with torch.no_grad():
                 with with_adapter(self.denoisers, OldPolicy.NAME):
                     old = denoise(self.pipe, noised, arguments)
-                with without_lora(self.denoisers) if args.reference_weight else nullcontext():
-                    reference = denoise(self.pipe, noised, arguments)
+                reference = None
+                if args.reference_weight:
+                    with without_lora(self.denoisers):
+                        reference = denoise(self.pipe, noised, arguments)
             result = nft_loss(
                 prediction,
                 old,
@@ -120,7 +121,7 @@ class NFTTrainer(VideoTrainer):
                 noised,
                 optimal.to(clean.device),
                 beta=args.nft_beta,
-                reference=reference if args.reference_weight else None,
+                reference=reference,
                 reference_weight=args.reference_weight,
             )
             for name in ("positive", "negative", "reference", "moved"):

@@ -34,7 +34,8 @@ def predict(pipe: Any, latents: Tensor, timestep: Tensor, arguments: Mapping[str
         is on, whatever the pipeline's own decorator says.
 
     Raises:
-        ValueError: a timestep off the schedule of a scheduler that scales the model's input by it.
+        ValueError: a timestep off the schedule of a scheduler that scales the model's input by it,
+            or a pipeline whose scheduler sees a part of the latents.
         RuntimeError: the pipeline takes no step.
     """
     scheduler = pipe.scheduler
@@ -51,6 +52,7 @@ def predict(pipe: Any, latents: Tensor, timestep: Tensor, arguments: Mapping[str
         if self is not scheduler:
             return scheduler_class.step(self, *args, **kwargs)
         bound = inspect.signature(scheduler_class.step).bind(self, *args, **kwargs)
+        refuse_part(pipe, bound.arguments["sample"], latents)
         raise _AnsweredError(bound.arguments["model_output"])
 
     call = inspect.unwrap(type(pipe).__call__)
@@ -66,6 +68,26 @@ def predict(pipe: Any, latents: Tensor, timestep: Tensor, arguments: Mapping[str
     finally:
         tidy(pipe)
     raise RuntimeError(f"{type(pipe).__name__} took no step of its scheduler")
+
+
+def refuse_part(pipe: Any, sample: Tensor, latents: Tensor) -> None:
+    """Raise where a pipeline's scheduler sees only a part of the latents that its loop holds.
+
+    Args:
+        pipe: named in the error.
+        sample: (B, ...) that the scheduler was given.
+        latents: (B, ...) that the pipeline's loop holds.
+
+    Raises:
+        ValueError: it was given less, as where the first frame is an image that stays.
+    """
+    if sample.numel() < latents.numel():
+        raise ValueError(
+            f"{type(pipe).__name__} gives its scheduler {tuple(sample.shape)} of latents "
+            f"{tuple(latents.shape)}: a part is not denoised (a given first frame), and a step "
+            "cannot be replayed from the rest; use RewardBackpropTrainer with method draft or "
+            "align-prop, or an image-to-video pipeline that denoises all its latents, such as Wan's"
+        )
 
 
 def _keep_only(scheduler: Any, timestep: Tensor) -> None:

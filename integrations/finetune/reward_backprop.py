@@ -14,7 +14,7 @@ from torch.autograd.graph import save_on_cpu
 from aigv_reward.integrations.diffusers.sampling_run import Hook, Interrupted, Run, Step
 from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, setting
 from aigv_reward.integrations.finetune.base import Generation, Row, VideoTrainer, seed_of
-from aigv_reward.integrations.finetune.replay import predict
+from aigv_reward.integrations.finetune.replay import predict, refuse_part
 from aigv_reward.integrations.rewards import scores_of, within_range
 
 METHODS = ("draft", "draft-lv", "align-prop", "refl")
@@ -105,6 +105,7 @@ class RewardBackpropTrainer(VideoTrainer):
     """
 
     args: RewardBackpropConfig
+    _whole = False
 
     def compute_loss(
         self,
@@ -129,6 +130,9 @@ class RewardBackpropTrainer(VideoTrainer):
         """The row's video, with its graph; draft-lv: several ends of one."""
         args = self.args
         if args.method == "refl":
+            if not self._whole:  # once: the run of refl ends before its latents are seen
+                hook = LastSteps(0)
+                self._refuse_part(self.generate([row], [seed], hook), hook)
             count = self.num_steps([row])
             first = max(1, math.ceil(args.refl_start * count))
             hook = LastSteps(0, stop_at=int(torch.randint(first, count, (1,), generator=draw)))
@@ -143,10 +147,16 @@ class RewardBackpropTrainer(VideoTrainer):
         hook = LastSteps(0)
         made = self.generate([row], [seed], hook)
         assert hook.last is not None
+        self._refuse_part(made, hook)
         return [
             replace(made, latents=self._once_more(made, hook.last, draw))
             for _ in range(args.lv_samples)
         ]
+
+    def _refuse_part(self, made: Generation, hook: LastSteps) -> None:
+        assert hook.last is not None
+        refuse_part(self.pipe, hook.last.sample, made.latents)
+        self._whole = True
 
     def _once_more(self, made: Generation, last: Step, draw: torch.Generator) -> Tensor:
         """The video noised to the level of the last step, and that step with its graph."""

@@ -335,7 +335,7 @@ def hunyuan_video() -> Tiny:
             latent_channels=4,
             block_out_channels=(8, 8, 8, 8),
             layers_per_block=1,
-            norm_num_groups=4,
+            norm_num_groups=1,  # groups of two channels would take away what latents mean
         ),
         transformer=HunyuanVideoTransformer3DModel(
             in_channels=4,

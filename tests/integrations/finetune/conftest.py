@@ -21,7 +21,10 @@ def toy() -> Any:
 
 @pytest.fixture
 def trainer(tiny: Callable[[str], Any], tmp_path: Path) -> Callable[..., Any]:
-    """`trainer(kind, pipeline, **settings)`: one of the four, on a tiny pipeline."""
+    """`trainer(kind, pipeline, **settings)`: one of the four, on a tiny pipeline.
+
+    `pipeline_class` is another that is made of its components.
+    """
     from aigv_reward.integrations import finetune
 
     kinds: dict[str, tuple[Any, Any, dict[str, Any]]] = {
@@ -51,6 +54,7 @@ def trainer(tiny: Callable[[str], Any], tmp_path: Path) -> Callable[..., Any]:
         rows: Any = ("a cat", "a dog"),
         judge: Any = None,
         callbacks: Any = (),
+        pipeline_class: Any = None,
         **settings: Any,
     ) -> Any:
         cls, config, own = kinds[kind]
@@ -70,7 +74,8 @@ def trainer(tiny: Callable[[str], Any], tmp_path: Path) -> Callable[..., Any]:
             "seed": 0,
         }
         args = config(**(defaults | own | settings))
-        return cls(made.pipe, reward, args, list(rows), judge=judge, callbacks=list(callbacks))
+        pipe = made.pipe if pipeline_class is None else pipeline_class(**made.pipe.components)
+        return cls(pipe, reward, args, list(rows), judge=judge, callbacks=list(callbacks))
 
     return make
 

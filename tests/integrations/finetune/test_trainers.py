@@ -10,28 +10,54 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import LTXImageToVideoPipeline
+from PIL import Image
 from torch import Tensor
 
 from aigv_reward import VideoReward
 
 KINDS = ("backprop", "grpo", "dpo", "nft")
 Make = Callable[..., Any]
-RATES = {"backprop": (5, 1e-2), "grpo": (8, 1e-2), "dpo": (8, 5e-3), "nft": (8, 5e-3)}
+RATES = {"cogvideox": 1e-2, "hunyuan_video": 3e-2}
 
 
 def logged(trainer: Any, name: str) -> list[float]:
     return [entry[name] for entry in trainer.state.log_history if name in entry]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_reward_rises(trainer: Make, rewards_of: Make, kind: str, seed: int) -> None:
-    """Eight fixed noises, all of which must gain: by chance once in 256 times."""
-    steps, rate = RATES[kind]
-    made = trainer(kind, "cogvideox", seed=seed, max_steps=steps, learning_rate=rate)
+@pytest.mark.parametrize(
+    "kind, name, seed",
+    [
+        ("backprop", "cogvideox", 0),
+        ("backprop", "hunyuan_video", 1),
+        ("grpo", "cogvideox", 1),
+        ("grpo", "hunyuan_video", 2),
+        ("dpo", "cogvideox", 2),
+        ("dpo", "hunyuan_video", 1),
+        ("nft", "cogvideox", 0),
+        ("nft", "hunyuan_video", 1),
+    ],
+)
+def test_the_reward_rises(trainer: Make, rewards_of: Make, kind: str, name: str, seed: int) -> None:
+    """Eight fixed noises, all of which must gain, in the mean by more than they differ.
+
+    That all gain is not enough: training on random numbers also moves them all one way, by half of
+    their standard deviation (benchmarks/finetune_gains.py, which also has three seeds of each).
+    """
+    settings: dict[str, Any] = {} if kind == "backprop" else {"group_size": 8}
+    if kind == "dpo":
+        settings |= {"noise_draws": 4, "beta": 10.0}  # 100 saturates the loss of most pairs
+    if kind in ("dpo", "nft") and name == "hunyuan_video":
+        settings["noise_shift"] = 7.0
+    made = trainer(
+        kind, name, rows=["a cat"], seed=seed, max_steps=10, learning_rate=RATES[name],
+        per_device_train_batch_size=1, generation_batch_size=8, **settings,
+    )  # fmt: skip
     before = rewards_of(made)
     made.train()
-    assert bool((rewards_of(made) > before).all())
+    gain = rewards_of(made) - before
+    assert bool((gain > 0).all())
+    assert float(gain.mean()) > float(before.std())
 
 
 @pytest.mark.parametrize(
@@ -171,6 +197,31 @@ def test_a_group_whose_rewards_are_alike_teaches_nothing(trainer: Make, kind: st
     made.train()
     assert logged(made, "groups/zero_variance") == [1.0]
     assert all(torch.equal(a, b) for a, b in zip(start, made.model.parameters(), strict=True))
+
+
+def test_a_first_frame_that_is_given_leaves_no_step_to_replay(trainer: Make) -> None:
+    """LTX's image-to-video hands its scheduler all latent frames but the first."""
+    rows = [{"prompt": "a cat", "image": Image.new("RGB", (64, 32), "red")}] * 2
+
+    def made(kind: str, **settings: Any) -> Any:
+        return trainer(
+            kind, "ltx", pipeline_class=LTXImageToVideoPipeline, rows=rows, max_steps=1,
+            generation_batch_size=2, **settings,
+        )  # fmt: skip
+
+    learns = made("backprop", learning_rate=1e-2)
+    start = [p.clone() for p in learns.model.parameters() if p.requires_grad]
+    learns.train()
+    now = [p for p in learns.model.parameters() if p.requires_grad]
+    assert any(not torch.equal(a, b) for a, b in zip(start, now, strict=True))
+    message = "LTXImageToVideoPipeline gives its scheduler .* a part is not denoised"
+    refused: list[tuple[str, dict[str, Any]]] = [
+        ("grpo", {"group_size": 2}), ("dpo", {"group_size": 2}), ("nft", {"group_size": 2}),
+        ("backprop", {"method": "draft-lv"}), ("backprop", {"method": "refl"}),
+    ]  # fmt: skip
+    for kind, settings in refused:
+        with pytest.raises(ValueError, match=message):
+            made(kind, **settings).train()
 
 
 def test_offline_pairs_of_latents(trainer: Make) -> None:
