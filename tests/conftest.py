@@ -27,6 +27,12 @@ def _libraries_are_no_garbage() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def _same_draws() -> None:
+    """What a test draws from torch's own generator does not depend on the tests before it."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
     """Tiny models run slower on many threads than on two."""

@@ -19,8 +19,8 @@ NAMES = (
     "mochi", "animatediff", "text_to_video_sd",
 )  # fmt: skip
 ANYBODY = FilterRules(minimum={"overall": -9.0})
-TRIALS, CANDIDATES = 12, 4
-GUIDED = 6
+TRIALS, CANDIDATES = 8, 4
+GUIDED = 5
 
 
 def warmth(frames: Tensor, prompts: Any, *, fps: Any = None) -> dict[str, Tensor]:

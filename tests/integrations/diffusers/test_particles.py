@@ -143,10 +143,13 @@ def test_one_resample_at_the_end_is_a_choice_among_the_same_candidates(tiny: Bui
 
 
 def test_it_raises_the_reward_over_plain_sampling(tiny: Build) -> None:
-    """The mean of all particles against that of as many plain candidates, many seeds."""
+    """The mean of all particles against that of as many plain candidates, many seeds.
+
+    By differences, on every pipeline: test_gains.py.
+    """
     made = tiny("wan")
     given: dict[str, Any] = {"noise_level": 0.3, "particles": 4}
-    wins = {"difference": 0, "max": 0, "sum": 0}
+    wins = {"max": 0, "sum": 0}
     seeds = range(0, 24, 4)
     for seed in seeds:
         best = best_of_n(
