@@ -34,7 +34,7 @@ class Sample:
     """One way of going through all clips.
 
     Attributes:
-        rate: rows a second from the first one on.
+        rate: rows a second, from when each worker may have written one.
         start: wall seconds before the first row.
         cpu: processor seconds of all processes, their start included.
         supervisor, worker: peaks of resident memory, of the largest worker.
@@ -131,7 +131,7 @@ def run_once(name: str, count: int, listed: str, out: str, verify: bool) -> None
     run = score(listed, out, device="cpu", workers=count, shard_size=1, verify=verify)
     written = sorted(run.shard_path(shard).stat().st_mtime for shard in range(run.num_shards))
     content = b"".join(run.shard_path(shard).read_bytes() for shard in range(run.num_shards))
-    rate = (len(written) - 1) / (written[-1] - written[0])
+    rate = (len(written) - count) / (written[-1] - written[count - 1])
     table = hashlib.sha256(content).hexdigest() if verify else ""
     print(json.dumps({"rate": rate, "start": written[0] - begun, "table": table}))
 
@@ -145,6 +145,8 @@ def main() -> None:
     begin(options)
     if options.small:
         options.clips, options.workers, options.actors = 4, [1], []
+    if options.clips <= (most := max([*options.workers, *options.actors])):
+        raise ValueError(f"--clips {options.clips} give {most} workers no rate; name more clips")
     reward = VideoReward.from_pretrained(device="cpu")
     with TemporaryDirectory() as name:
         height, width, frames = (96, 128, 9) if options.small else (480, 832, 81)
