@@ -7,13 +7,9 @@ from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
-from transformers import (
-    AutoModel,
-    BlipVisionConfig,
-    BlipVisionModel,
-    PretrainedConfig,
-    PreTrainedModel,
-)
+from transformers import AutoModel, BlipVisionConfig, PretrainedConfig, PreTrainedModel
+
+from aigv_reward.encoders.blip import build_blip
 
 FrameToken = Literal["cls", "pooled"]
 
@@ -29,10 +25,10 @@ def build_tower(config: PretrainedConfig) -> PreTrainedModel:
         ValueError: transformers has no model for `config`.
     """
     if isinstance(config, BlipVisionConfig):
-        # A model that holds this tower may ask all its parts for sdpa; BLIP has only eager.
+        # A model that holds this tower may ask all its parts for sdpa; BLIP's class refuses it.
         config = copy.deepcopy(config)
         config._attn_implementation = "eager"
-        return BlipVisionModel(config)
+        return build_blip(config)
     return AutoModel.from_config(config, dtype=torch.get_default_dtype())
 
 

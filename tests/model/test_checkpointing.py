@@ -69,6 +69,7 @@ def test_every_block_and_no_more_is_recomputed(model):
     names = [type(m).__name__ for m in model.modules() if is_checkpointed(m)]
     assert sorted(set(names)) == [
         "BlipEncoderLayer",
+        "BlipLastLayer",
         "FastBottleneck",
         "LlamaDecoderLayer",
         "SwinBlock",

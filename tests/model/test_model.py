@@ -229,7 +229,7 @@ def test_no_split_modules_name_real_parts(model):
     classes = {type(module).__name__ for module in model.modules()}
     assert {"SwinBlock", "FastPathway", "LlamaDecoderLayer", "BlipEncoderLayer"} <= classes
     assert set(model._no_split_modules) <= classes | {"BlipTextEmbeddings"}
-    assert {"LlamaDecoderLayer", "SwinBlock"} <= set(model._no_split_modules)
+    assert {"LlamaDecoderLayer", "SwinBlock", "BlipLastLayer"} <= set(model._no_split_modules)
 
 
 def test_nothing_is_registered_with_transformers():
