@@ -1,14 +1,17 @@
 """Whether each trainer raises its reward on tiny random pipelines, on noises held out from it.
 
     python benchmarks/finetune_gains.py [--trainers T ...] [--pipelines P ...] [--rewards R ...]
-        [--seeds S ...] [--steps N] [--noises N] [--out RUNS.jsonl] [--small]
+        [--seeds S ...] [--steps N] [--noises N] [--trained FOLDER] [--out RUNS.jsonl] [--small]
 
 A run is a trainer, a pipeline, a reward and a seed. All runs of a pipeline start from the same
 weights and are judged on the same noises, before and after, as the plain pipeline samples them.
 A change of the weights moves most noises one way, so that they agree says little about learning.
 The reward "chance" is a random number: what it moves is how far training drifts by itself, and a
-gain counts that is beyond it. `--out` keeps each run as it is done, and a second call goes on from
-there.
+gain counts that is beyond it.
+
+Random weights draw noise, of which the default's scores say nothing. With `--trained` the pipelines
+learn to draw procedural scenes first (`tiny_generators.py`, some minutes each, kept in FOLDER).
+`--out` keeps each run as it is done, and a second call goes on from there.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from typing import Any
 import torch
 from scipy.stats import binomtest, wilcoxon
 from timing import processor
+from tiny_generators import pretrained
 from torch import Tensor
 from transformers import PrinterCallback
 
@@ -99,8 +103,18 @@ def judge_of(reward: str) -> Callable[..., Tensor]:
 
 
 @cache
-def built(pipeline: str) -> Any:
-    return tiny_pipelines.build(pipeline)
+def built(pipeline: str, trained: Path | None) -> tuple[Any, dict[str, Any]]:
+    """A pipeline and what it is called with."""
+    made, setting = tiny_pipelines.build(pipeline), PIPELINES[pipeline]
+    sizes = made.kwargs | {"num_frames": setting["num_frames"]}
+    if trained is not None:
+        if pipeline != "hunyuan_video":  # its guidance is an input of the model
+            sizes["guidance_scale"] = 1.0
+        if pipeline == "cogvideox":  # of 5 its VAE makes 8
+            sizes["num_frames"] = 9
+        trained.mkdir(parents=True, exist_ok=True)
+        pretrained(made.pipe, sizes, trained / f"{pipeline}.pt", shift=setting["shift"])
+    return made.pipe, sizes
 
 
 def measure(reward: Callable[..., Tensor], pipe: Any, sizes: dict[str, Any], noises: int) -> Tensor:
@@ -117,19 +131,17 @@ def measure(reward: Callable[..., Tensor], pipe: Any, sizes: dict[str, Any], noi
 
 
 @cache
-def start(pipeline: str, judge: str, num_frames: int, noises: int) -> Tensor:
+def start(pipeline: str, trained: Path | None, judge: str, noises: int) -> Tensor:
     """The rewards before training: LoRA begins as no change."""
-    made = copy.deepcopy(built(pipeline))
-    sizes = made.kwargs | {"num_frames": num_frames}
-    return measure(judge_of(judge), made.pipe, sizes, noises)
+    pipe, sizes = built(pipeline, trained)
+    return measure(judge_of(judge), copy.deepcopy(pipe), sizes, noises)
 
 
 def train(trainer: str, pipeline: str, reward: str, seed: int, options: Any) -> list[Run]:
     """One run, judged by its reward; one that is taught chance by the others that are asked for."""
     trainer_class, config, own = TRAINERS[trainer]
-    made, setting = copy.deepcopy(built(pipeline)), PIPELINES[pipeline]
-    sizes = made.kwargs | {"num_frames": setting["num_frames"]}
-    own = dict(own)
+    pipe, sizes = built(pipeline, options.trained)
+    pipe, setting, own = copy.deepcopy(pipe), PIPELINES[pipeline], dict(own)
     if trainer in ("dpo", "nft"):
         own["noise_shift"] = setting["shift"]
     if trainer == "grpo" and pipeline == "cogvideox":
@@ -138,7 +150,7 @@ def train(trainer: str, pipeline: str, reward: str, seed: int, options: Any) -> 
         own["max_steps"] = options.steps
     judged = [name for name in options.rewards if name != "chance"] or ["toy"]
     judged = judged if reward == "chance" else [reward]
-    starts = {name: start(pipeline, name, sizes["num_frames"], options.noises) for name in judged}
+    starts = {name: start(pipeline, options.trained, name, options.noises) for name in judged}
     taught = chance(seed) if reward == "chance" else judge_of(reward)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -157,13 +169,13 @@ def train(trainer: str, pipeline: str, reward: str, seed: int, options: Any) -> 
             save_strategy="no",
             **own,
         )
-        learner = trainer_class(made.pipe, taught, args, [PROMPT] * options.prompts)
+        learner = trainer_class(pipe, taught, args, [PROMPT] * options.prompts)
         learner.remove_callback(PrinterCallback)
         learner.train()
     seconds = time.process_time() - began
     runs = []
     for judge, before in starts.items():
-        after = measure(judge_of(judge), made.pipe, sizes, options.noises)
+        after = measure(judge_of(judge), pipe, sizes, options.noises)
         runs.append(
             {
                 "trainer": trainer,
@@ -274,6 +286,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, help="learning rate (default: the pipeline's)")
     parser.add_argument("--prompts", type=int, default=1, help="videos or groups of each step")
     parser.add_argument("--noises", type=int, default=16, help="held-out noises")
+    parser.add_argument("--trained", type=Path, help="pipelines that learned scenes, kept there")
     parser.add_argument("--out", type=Path, help="jsonl that runs are added to and gone on from")
     parser.add_argument("--threads", type=int, help="torch threads (default: torch's own choice)")
     parser.add_argument("--small", action="store_true", help="one short run: shows that it runs")

@@ -11,7 +11,7 @@ from transformers.models.blip.modeling_blip import BlipAttention, BlipEncoderLay
 class _Attention(BlipAttention):
     """The same attention by `scaled_dot_product_attention`; it keeps no matrix of weights."""
 
-    def forward(
+    def forward(  # type: ignore[override]
         self, hidden_states: Tensor, *, queries: int | None = None, **kwargs: Any
     ) -> tuple[Tensor, None]:
         """Tokens (B, queries, C) of the first `queries` positions (None: all) of (B, N, C)."""

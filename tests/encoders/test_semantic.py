@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from transformers import (
     BlipVisionConfig,
+    BlipVisionModel,
     CLIPVisionConfig,
     Dinov2Config,
     SiglipVisionConfig,
@@ -58,6 +59,29 @@ def test_out_dim_is_the_pooled_width_where_that_differs():
     model = SemanticTower(config, "pooled")
     assert model.out_dim == 48
     assert model(torch.randn(1, 2, 3, 32, 32)).shape == (1, 2, 48)
+
+
+@pytest.mark.parametrize("frame_token", ["cls", "pooled"])
+def test_blip_gives_the_tokens_and_gradients_of_transformers(frame_token):
+    """Its own class computes every position of the last layer; only the frame's is used here."""
+    model = tower("blip", frame_token).double()
+    reference = BlipVisionModel(TOWERS["blip"]).double().eval()
+    state = model.tower.state_dict()
+    for value in state.values():
+        value.copy_(torch.randn_like(value) / 4)
+    reference.load_state_dict(state)
+    x = torch.randn(1, 3, 3, 32, 32, dtype=torch.float64, requires_grad=True)
+    output = reference(pixel_values=x[0])
+    expected = output.pooler_output if frame_token == "pooled" else output.last_hidden_state[:, 0]
+    weights = torch.randn(3, 32, dtype=torch.float64)
+    actual = model(x)[0]
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
+    grads = [
+        torch.autograd.grad((token * weights).sum(), [x, *blip.parameters()])
+        for token, blip in ((actual, model.tower), (expected, reference))
+    ]
+    torch.testing.assert_close(*grads, rtol=0, atol=1e-12)
+    assert all(grad.abs().max() > 1e-6 for grad in grads[0])
 
 
 def test_cls_of_blip_is_normed_once():
