@@ -91,6 +91,7 @@ class VideoTrainer(Trainer):
         self.pipe, self.reward, self.judge, self.args = pipe, reward, judge, args
         if args.n_gpu > 1:  # DataParallel would split groups; a launcher starts several processes
             args._n_gpu = 1
+        self.cache = PromptCache(pipe)
         alpha = args.lora_alpha if args.lora_alpha is not None else 2.0 * args.lora_rank
         self.denoisers = add_lora(
             pipe, rank=args.lora_rank, alpha=alpha, targets=args.lora_targets, seed=args.seed
@@ -113,7 +114,6 @@ class VideoTrainer(Trainer):
         self.watch = HackingWatch(limits, baseline=args.watch_baseline, window=args.watch_baseline)
         if args.sample_steps:
             self.add_callback(LogSamples(self))
-        self.cache = PromptCache(pipe)
         self.cache.open()
         if args.free_text_encoder:
             prompts = [self.rows[index]["prompt"] for index in range(len(self.rows))]

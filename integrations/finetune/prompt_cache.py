@@ -35,12 +35,20 @@ class PromptCache:
         pipe: a pipeline with `encode_prompt`.
 
     Raises:
-        ValueError: the pipeline has no `encode_prompt`.
+        ValueError: the pipeline has no `encode_prompt`, or its embeddings are not those of texts
+            alone.
     """
 
     def __init__(self, pipe: Any) -> None:
+        name = type(pipe).__name__
         if not hasattr(type(pipe), "encode_prompt"):
-            raise ValueError(f"{type(pipe).__name__} has no encode_prompt; it takes no prompts")
+            raise ValueError(f"{name} has no encode_prompt; it takes no prompts")
+        if "image" in inspect.signature(type(pipe).encode_prompt).parameters:
+            raise ValueError(
+                f"{name} encodes each prompt together with its image, so that no embedding is that "
+                "of a prompt; use an image-to-video pipeline that encodes them apart, such as "
+                "those of Wan, CogVideoX or LTX"
+            )
         self.pipe = pipe
         self._rows: dict[Any, tuple[Tensor | None, ...]] = {}
         self._encoders: dict[str, Any] = {}

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from aigv_reward.integrations.diffusers.sampling_run import subclassed, tidy
@@ -27,7 +28,8 @@ def predict(pipe: Any, latents: Tensor, timestep: Tensor, arguments: Mapping[str
         pipe: a diffusers video pipeline.
         latents: (B, ...) as its loop holds them.
         timestep: 0-d, on the scale and in the dtype of the scheduler's timesteps.
-        arguments: of the pipeline's call, as for generation.
+        arguments: of the pipeline's call, as for generation. Its generators begin anew from their
+            seeds: where a pipeline draws the latents of its image (CogVideoX), those are the same.
 
     Returns:
         (B, ...) like `latents`. The graph reaches latents and the model's weights where grad mode
@@ -56,10 +58,13 @@ def predict(pipe: Any, latents: Tensor, timestep: Tensor, arguments: Mapping[str
         raise _AnsweredError(bound.arguments["model_output"])
 
     call = inspect.unwrap(type(pipe).__call__)
+    given = {**arguments, "latents": latents, "output_type": "latent"}
+    if "generator" in given:
+        given["generator"] = _anew(given["generator"])
     try:
         # Latents are given as the loop holds them, so nothing must scale them as initial noise.
         with subclassed(scheduler, set_timesteps=set_timesteps, step=step, init_noise_sigma=1.0):
-            call(pipe, **{**arguments, "latents": latents, "output_type": "latent"})
+            call(pipe, **given)
     except _AnsweredError as answer:
         output: Tensor = answer.args[0]
         if output.ndim == latents.ndim - 1:  # TextToVideoSD gives its scheduler single frames
@@ -88,6 +93,14 @@ def refuse_part(pipe: Any, sample: Tensor, latents: Tensor) -> None:
             "cannot be replayed from the rest; use RewardBackpropTrainer with method draft or "
             "align-prop, or an image-to-video pipeline that denoises all its latents, such as Wan's"
         )
+
+
+def _anew(generator: Any) -> Any:
+    if isinstance(generator, list):
+        return [_anew(one) for one in generator]
+    if generator is None:
+        return None
+    return torch.Generator(generator.device).manual_seed(generator.initial_seed())
 
 
 def _keep_only(scheduler: Any, timestep: Tensor) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import HunyuanVideoImageToVideoPipeline
 from torch import Tensor
+from transformers import CLIPImageProcessorPil
 
 from aigv_reward.integrations.diffusers.sampling_run import Hook, Step, hooked
 from aigv_reward.integrations.finetune.lora import (
@@ -133,6 +135,9 @@ def test_what_is_refused(tiny: Build, tmp_path: Path) -> None:
         load_lora(wider, tmp_path)
     with pytest.raises(ValueError, match="object has no encode_prompt; it takes no prompts"):
         PromptCache(object())
+    parts = tiny("hunyuan_video").pipe.components | {"image_processor": CLIPImageProcessorPil()}
+    with pytest.raises(ValueError, match="ImageToVideoPipeline encodes each prompt together with"):
+        PromptCache(HunyuanVideoImageToVideoPipeline(**parts))
     euler = tiny("animatediff_euler")
     with pytest.raises(ValueError, match="not on the schedule of EulerDiscreteScheduler"):
         predict(euler.pipe, torch.zeros(2, 4, 6, 8, 12), torch.tensor(3.5), call(euler))

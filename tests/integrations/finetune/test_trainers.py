@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import LTXImageToVideoPipeline
+from diffusers import (
+    CogVideoXImageToVideoPipeline,
+    CogVideoXTransformer3DModel,
+    LTXImageToVideoPipeline,
+)
 from PIL import Image
 from torch import Tensor
 
@@ -222,6 +226,29 @@ def test_a_first_frame_that_is_given_leaves_no_step_to_replay(trainer: Make) -> 
     for kind, settings in refused:
         with pytest.raises(ValueError, match=message):
             made(kind, **settings).train()
+
+
+def cogvideox_from_image(**components: Any) -> CogVideoXImageToVideoPipeline:
+    config = {**components["transformer"].config, "in_channels": 8}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        components["transformer"] = CogVideoXTransformer3DModel.from_config(config)
+    return CogVideoXImageToVideoPipeline(**components)
+
+
+@pytest.mark.parametrize("kind", ["grpo", "dpo"])
+def test_an_image_whose_latents_are_drawn_is_replayed(trainer: Make, kind: str) -> None:
+    """CogVideoX draws them with the video's generator, before its noise."""
+    rows = [
+        {"prompt": "a cat", "image": Image.new("RGB", (48, 32), colour)}
+        for colour in ("red", "blue")
+    ]
+    made = trainer(
+        kind, "cogvideox", pipeline_class=cogvideox_from_image, rows=rows, max_steps=1, group_size=4
+    )
+    made.train()  # grpo: checks that the first ratio is 1
+    expected = math.log(2) if kind == "dpo" else 0.0
+    assert logged(made, "loss") == [pytest.approx(expected, abs=1e-4)]
 
 
 def test_offline_pairs_of_latents(trainer: Make) -> None:
