@@ -103,6 +103,9 @@ class AIGVRewardModel(PreTrainedModel):
         towers = self.semantic.tower._no_split_modules or []
         self._no_split_modules = [*type(self)._no_split_modules, *towers]
         self.post_init()
+        # FSDP refuses names of parts that are not there, such as those of BLIP's text model.
+        classes = {type(module).__name__ for module in self.modules()}
+        self._no_split_modules = sorted(set(self._no_split_modules) & classes)
         if config.lora is not None:
             from peft import LoraConfig, inject_adapter_in_model
 

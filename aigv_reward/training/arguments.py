@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from transformers import TrainingArguments
 
+from aigv_reward.training.sharding import check_deepspeed
+
 TOWERS = ("technical", "motion", "semantic")
 LANGUAGE_MODEL = ("lora", "full", "frozen")
 ABSOLUTE = ("levels", "huber", "none")
@@ -220,3 +222,4 @@ class QualityTrainingArguments(TrainingArguments):
         if not torch.accelerator.is_available():
             self.dataloader_pin_memory = False
         super().__post_init__()
+        check_deepspeed(self)

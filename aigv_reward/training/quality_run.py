@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transformers import set_seed
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from aigv_reward import __version__
 from aigv_reward.reward import VideoReward
@@ -114,6 +115,7 @@ class QualityRun:
         steps = int(trainer.state.global_step)
         result = RunResult(self.folder, steps, trainer.weights_step, metrics, self.calibration_set)
         if trainer.args.should_save:
+            unset_hf_deepspeed_config()  # as above: this process loads it alone
             write_golden(VideoReward.from_pretrained(self.folder), self.folder)
             skipped = {str(path): reason for path, reason in self.rows.skipped.items()}
             write_json(
@@ -152,6 +154,9 @@ def prepare_run(
         ValueError: anything that would make the run fail, or its figures wrong, found before it
             starts.
     """
+    # Under ZeRO stage 3 transformers would load the model in shards, which have no weights to
+    # compute features with; whole, DeepSpeed shards it when training begins.
+    unset_hf_deepspeed_config()
     folder, skip = Path(str(args.output_dir)), data.skip_unreadable
     state = check_folder(folder, resume=resume)
     given = read_splits(data)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import convert_to_fp32
 from torch import Tensor, nn
 from torch.utils.data import Sampler
 from transformers import (
@@ -83,6 +84,9 @@ class QualityTrainer(Trainer):
             compute_metrics=self._metrics,
             callbacks=[_EpochOf(self.sampler), self.interrupt],
         )
+        if self.is_fsdp_enabled:
+            # Its bfloat16 weights would meet float32 statistics in batch norms: autocast alone.
+            self.accelerator.state.fsdp_plugin.mixed_precision_policy = None
         if args.early_stopping_patience is not None:
             self.add_callback(EarlyStoppingCallback(args.early_stopping_patience))
 
@@ -164,7 +168,9 @@ class QualityTrainer(Trainer):
 
     def _answers(self, model: nn.Module, inputs: Mapping[str, Any]) -> Any:
         views = {name: inputs[name] for name in ("key_frames", "fragments", "fast")}
-        return model(**views, text_ids=inputs["text_ids"], dimensions=self.dimensions)
+        with self.accelerator.autocast():  # which accelerate does not enter for FSDP2
+            output = model(**views, text_ids=inputs["text_ids"], dimensions=self.dimensions)
+        return convert_to_fp32(output)
 
     def _metrics(self, prediction: EvalPrediction) -> dict[str, float]:
         labels: Any = prediction.label_ids

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from accelerate.utils import parse_flag_from_env
 from transformers import TrainingArguments
 
 from aigv_reward.integrations.finetune.lora import ATTENTION
@@ -75,6 +76,7 @@ class VideoTrainingArguments(TrainingArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self._check_launcher()
         if self.lora_rank < 1:
             raise ValueError(f"lora_rank is {self.lora_rank}; it must be at least 1")
         if self.generation_batch_size < 1:
@@ -88,6 +90,32 @@ class VideoTrainingArguments(TrainingArguments):
         taken = {"prompt", "generator", "latents", "output_type", "return_dict"}
         if clash := sorted(taken & self.call_kwargs.keys()):
             raise ValueError(f"generation_kwargs names {', '.join(clash)}, which the trainer sets")
+
+    def _check_launcher(self) -> None:
+        """Raise where a launcher would shard or round the weights."""
+        plugin = self.deepspeed_plugin
+        zero3 = plugin is not None and plugin.zero_stage == 3
+        if zero3 or self.fsdp or parse_flag_from_env("ACCELERATE_USE_FSDP"):
+            raise ValueError(
+                f"{'ZeRO stage 3' if zero3 else 'FSDP'} shards the denoiser's weights, which the "
+                "pipeline, the sample videos and the saved LoRA need whole in every process; use "
+                "DeepSpeed's ZeRO stage 1 or 2, or plain data parallelism (fsdp: false, "
+                "distributed_type: MULTI_GPU)"
+            )
+        if plugin is None:
+            return
+        halves = [
+            name
+            for name in ("bf16", "fp16")
+            if self.mixed_precision == name
+            or plugin.deepspeed_config.get(name, {}).get("enabled") is True
+        ]
+        if halves:
+            raise ValueError(
+                f"DeepSpeed's {halves[0]} rounds the LoRA weights, whose updates are too small for "
+                f"it; leave {halves[0]} out (mixed_precision: 'no' in accelerate's file), the "
+                "pipeline keeps the dtype that it was loaded in"
+            )
 
     @property
     def weights(self) -> dict[str, float] | None:

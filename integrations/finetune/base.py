@@ -179,6 +179,11 @@ class VideoTrainer(Trainer):
             window = run.window(generation.latents, window_frames, draw)
         return run.decode(generation.latents, window=window, checkpoint=self.args.checkpoint_decode)
 
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradient of one part of a step's loss, as transformers' `training_step` does."""
+        deepspeed = {"scale_wrt_gas": False} if self.is_deepspeed_enabled else {}
+        self.accelerator.backward(loss / self.current_gradient_accumulation_steps, **deepspeed)
+
     @property
     def _defaults(self) -> dict[str, Any]:
         parameters = inspect.signature(type(self.pipe).__call__).parameters
@@ -286,9 +291,13 @@ class VideoTrainer(Trainer):
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None
     ) -> None:
-        folder = Path(resume_from_checkpoint)
-        load_lora(self.denoisers, folder)
-        self.load_state_of_run(json.loads((folder / STATE).read_text()))
+        load_lora(self.denoisers, Path(resume_from_checkpoint))
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        """Load the state of the run besides, which DeepSpeed's loading of weights leaves out."""
+        super()._load_optimizer_and_scheduler(checkpoint)
+        if checkpoint is not None:
+            self.load_state_of_run(json.loads((Path(checkpoint) / STATE).read_text()))
 
 
 class Numbered(Dataset[Row]):

@@ -176,13 +176,18 @@ class FlowGRPOTrainer(VideoTrainer):
         ]
         rows = len(batch.groups) * self.args.group_size * len(batch.runs[0][0].drawn)
         total = torch.zeros((), device=self.args.device)
-        for number, (group, run, place, first) in enumerate(work):
-            last = number == len(work) - 1
-            sync = self.accelerator.sync_gradients and last
-            with nullcontext() if sync else self.accelerator.no_sync(model):
-                loss = model(partial(self._step_loss, batch, group, run, place, first, rows))
-                self.accelerator.backward(loss / self.current_gradient_accumulation_steps)
-            total += loss.detach()
+        accelerator = self.accelerator
+        boundary = accelerator.sync_gradients
+        try:
+            for number, (group, run, place, first) in enumerate(work):
+                sync = boundary and number == len(work) - 1
+                accelerator.sync_gradients = sync  # where it is set, DeepSpeed's backward steps
+                with nullcontext() if sync else accelerator.no_sync(model):
+                    loss = model(partial(self._step_loss, batch, group, run, place, first, rows))
+                    self.backward(loss)
+                total += loss.detach()
+        finally:
+            accelerator.sync_gradients = boundary
         return total
 
     def _firsts(self, batch: _Batch, group: int) -> list[int]:

@@ -79,6 +79,13 @@ def test_accelerate_reads_a_recipe_of_devices(processes: int) -> None:
     assert config.use_cpu is False
 
 
+def test_accelerate_reads_the_recipe_of_deepspeed() -> None:
+    config = load_config_from_file(str(RECIPES / "accelerate_8gpu_zero2.yaml"))
+    assert config.distributed_type == "DEEPSPEED" and config.num_processes == 8
+    assert config.deepspeed_config == {"zero_stage": 2}
+    assert config.mixed_precision == "no"  # which the trainers ask for
+
+
 def words_of(arguments: dict[str, Any]) -> list[str]:
     return [str(word) for key, value in arguments.items() for word in (f"--{key}", value)]
 

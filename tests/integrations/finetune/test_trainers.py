@@ -123,10 +123,30 @@ def test_a_resumed_run_is_the_run(trainer: Make, kind: str, tmp_path: Path) -> N
     for name in ("loss", "reward/total", "grad_norm", "watch/brightness"):
         if name in whole.state.log_history[0]:
             assert logged(again, name)[-2:] == logged(whole, name)[-2:]
+    assert again.watch.state_dict() == whole.watch.state_dict()
     for one, other in zip(whole.model.parameters(), again.model.parameters(), strict=True):
         assert torch.equal(one, other)
     files = {path.name for path in (tmp_path / "whole" / "checkpoint-4").iterdir()}
     assert "pytorch_lora_weights.safetensors" in files
+
+
+def test_the_last_part_of_a_step_alone_is_its_boundary(
+    trainer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DeepSpeed's backward takes the optimizer's step wherever gradients are synchronised."""
+    made = trainer("grpo", "ltx", max_steps=1, gradient_accumulation_steps=2,
+                   per_device_train_batch_size=1)  # fmt: skip
+    seen = []
+    backward = made.accelerator.backward
+
+    def recorded(loss: Tensor, **kwargs: Any) -> None:
+        seen.append(made.accelerator.sync_gradients)
+        backward(loss, **kwargs)
+
+    monkeypatch.setattr(made.accelerator, "backward", recorded)
+    made.train()
+    assert len(seen) > 4 and seen == [False] * (len(seen) - 1) + [True]
+    assert made.accelerator.sync_gradients
 
 
 def test_the_first_losses_are_known(trainer: Make) -> None:
