@@ -6,8 +6,9 @@
 A run is a trainer, a pipeline, a reward and a seed. All runs of a pipeline start from the same
 weights and are judged on the same noises, before and after, as the plain pipeline samples them.
 A change of the weights moves most noises one way, so that they agree says little about learning.
-The reward "chance" is a random number: what it moves is how far training drifts by itself, and a
-gain counts that is beyond it.
+So two controls stand beside a gain: training on a random number ("chance"), whose effect is how far
+training drifts by itself, and training on minus the reward ("minus-toy", "minus-bundled"), which
+must move it the other way.
 
 Random weights draw noise, of which the default's scores say nothing. With `--trained` the pipelines
 learn to draw procedural scenes first (`tiny_generators.py`, some minutes each, kept in FOLDER).
@@ -45,6 +46,7 @@ tiny_pipelines: Any = importlib.import_module("tiny_pipelines")
 Run = dict[str, Any]
 PROMPT = "a cat"
 FPS = 16.0
+MINUS = "minus-"
 ALIKE = ("trainer", "pipeline", "judge", "seed", "steps")  # of a run and the one by chance
 FIRST_NOISE = 1000  # seeds of the held-out noises; those of training are hashes
 
@@ -102,6 +104,22 @@ def judge_of(reward: str) -> Callable[..., Tensor]:
     return toy if reward == "toy" else bundled()
 
 
+def minus(judge: str) -> Callable[..., Tensor]:
+    """The same reward, to be made small."""
+
+    def negated(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
+        return -judge_of(judge)(frames, prompts, fps=fps)
+
+    return negated
+
+
+def taught(reward: str, seed: int) -> Callable[..., Tensor]:
+    """What a run is trained on."""
+    if reward == "chance":
+        return chance(seed)
+    return minus(reward.removeprefix(MINUS)) if reward.startswith(MINUS) else judge_of(reward)
+
+
 @cache
 def built(pipeline: str, trained: Path | None) -> tuple[Any, dict[str, Any]]:
     """A pipeline and what it is called with."""
@@ -148,10 +166,10 @@ def train(trainer: str, pipeline: str, reward: str, seed: int, options: Any) -> 
         own |= {"sampler": "ddim", "noise_level": 1.0}
     if options.steps is not None:
         own["max_steps"] = options.steps
-    judged = [name for name in options.rewards if name != "chance"] or ["toy"]
-    judged = judged if reward == "chance" else [reward]
+    judged = [reward.removeprefix(MINUS)]
+    if reward == "chance":
+        judged = [name for name in options.rewards if name in ("toy", "bundled")] or ["toy"]
     starts = {name: start(pipeline, options.trained, name, options.noises) for name in judged}
-    taught = chance(seed) if reward == "chance" else judge_of(reward)
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         args = config(
@@ -169,7 +187,7 @@ def train(trainer: str, pipeline: str, reward: str, seed: int, options: Any) -> 
             save_strategy="no",
             **own,
         )
-        learner = trainer_class(pipe, taught, args, [PROMPT] * options.prompts)
+        learner = trainer_class(pipe, taught(reward, seed), args, [PROMPT] * options.prompts)
         learner.remove_callback(PrinterCallback)
         learner.train()
     seconds = time.process_time() - began
@@ -208,7 +226,7 @@ def line(run: Run) -> str:
     up = int((gain > 0).sum())
     sign = binomtest(up, len(gain), alternative="greater").pvalue
     return (
-        f"{run['trainer']:8} {run['pipeline']:13} {run['reward']:7} by {run['judge']:7} "
+        f"{run['trainer']:8} {run['pipeline']:13} {run['reward']:13} by {run['judge']:7} "
         f"seed {run['seed']} {run['steps']:2} steps {run['seconds']:5.1f} s  "
         f"gain {float(gain.mean()):+.4f}  {up} of {len(gain)} rise, sign p {sign:.1e}, "
         f"signed ranks p {rises(gain):.1e}"
@@ -219,46 +237,45 @@ def table(runs: Sequence[Run]) -> list[str]:
     """Markdown: a row a trainer, pipeline and reward, then how many runs rise in all."""
     rows = [
         "| trainer | reward | pipeline | start, sd of noises | gain of each seed "
-        "| noises that rise | p of each seed | p of all | chance moves |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| noises that rise | p of each seed | p of all | by chance | on minus the reward |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
-    taught = [run for run in runs if run["reward"] != "chance"]
-    cells = dict.fromkeys((run["trainer"], run["reward"], run["pipeline"]) for run in taught)
+    own = [run for run in runs if run["reward"] == run["judge"]]
+    cells = dict.fromkeys((run["trainer"], run["reward"], run["pipeline"]) for run in own)
     for trainer, reward, pipeline in cells:
-        chosen = [
-            run
-            for run in taught
-            if (run["trainer"], run["reward"], run["pipeline"]) == (trainer, reward, pipeline)
-        ]
         same = [
             run
             for run in runs
             if (run["trainer"], run["judge"], run["pipeline"]) == (trainer, reward, pipeline)
-            and run["reward"] == "chance"
+        ]
+        chosen = [run for run in same if run["reward"] == reward]
+        others = [
+            ", ".join(f"{float(gains([run]).mean()):+.3f}" for run in same if run["reward"] == name)
+            for name in ("chance", MINUS + reward)
         ]
         gain, before = gains(chosen), torch.tensor(chosen[0]["before"])
-        drift = ", ".join(f"{value:+.3f}" for value in gains(same).mean(dim=1)) if same else ""
         rows.append(
             f"| {trainer} | {reward} | {pipeline} "
             f"| {float(before.mean()):.3f}, {float(before.std()):.3f} "
             f"| {', '.join(f'{value:+.3f}' for value in gain.mean(dim=1))} "
             f"| {', '.join(str(int(up)) for up in (gain > 0).sum(dim=1))} of {gain.shape[1]} "
             f"| {', '.join(f'{rises(one):.0e}' for one in gain)} | {rises(gain.mean(dim=0)):.0e} "
-            f"| {drift} |"
+            f"| {others[0]} | {others[1]} |"
         )
     rows.append("")
-    for trainer, reward in dict.fromkeys((run["trainer"], run["reward"]) for run in taught):
-        chosen = [run for run in taught if (run["trainer"], run["reward"]) == (trainer, reward)]
+    for trainer, reward in dict.fromkeys((run["trainer"], run["reward"]) for run in own):
+        chosen = [run for run in own if (run["trainer"], run["reward"]) == (trainer, reward)]
         mean = [float(gains([run]).mean()) for run in chosen]
         rows.append(f"{trainer}, {reward}: {_of(mean)} runs rise")
-        beyond = [
-            gain - float(gains([other]).mean())
-            for gain, run in zip(mean, chosen, strict=True)
-            for other in runs
-            if other["reward"] == "chance" and all(run[key] == other[key] for key in ALIKE)
-        ]
-        if beyond:
-            rows.append(f"{trainer}, {reward}: {_of(beyond)} rise above the same run by chance")
+        for name in ("chance", MINUS + reward):
+            beyond = [
+                gain - float(gains([other]).mean())
+                for gain, run in zip(mean, chosen, strict=True)
+                for other in runs
+                if other["reward"] == name and all(run[key] == other[key] for key in ALIKE)
+            ]
+            if beyond:
+                rows.append(f"{trainer}, {reward}: {_of(beyond)} rise above the same run on {name}")
     return rows
 
 
@@ -279,8 +296,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Gains of the four trainers on tiny pipelines.")
     parser.add_argument("--trainers", nargs="+", choices=TRAINERS, default=list(TRAINERS))
     parser.add_argument("--pipelines", nargs="+", choices=PIPELINES, default=list(PIPELINES))
-    rewards = ("toy", "bundled", "chance")
-    parser.add_argument("--rewards", nargs="+", choices=rewards, default=list(rewards))
+    rewards = ("toy", "bundled", "chance", "minus-toy", "minus-bundled")
+    parser.add_argument("--rewards", nargs="+", choices=rewards, default=["toy", "chance"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, help="optimizer steps (default: the trainer's)")
     parser.add_argument("--rate", type=float, help="learning rate (default: the pipeline's)")
