@@ -105,6 +105,14 @@ def _train_denoiser(
     _optimize(pipe.transformer, steps, 3e-3, type(pipe.transformer).__name__, loss_of)
 
 
+def widen_wan(pipe: Any) -> None:
+    """Another denoiser: one of width 24 cannot carry the 64 numbers of a patch of Wan's latents."""
+    config = {**pipe.transformer.config, "attention_head_dim": 48, "ffn_dim": 192}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipe.transformer = type(pipe.transformer).from_config(config).eval()
+
+
 def pretrain(
     pipe: Any,
     sizes: dict[str, Any],
