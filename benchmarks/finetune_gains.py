@@ -12,7 +12,7 @@ must move it the other way.
 
 Random weights draw noise, of which the default's scores say nothing. With `--trained` the pipelines
 learn to draw procedural scenes first (`tiny_generators.py`, some minutes each, kept in FOLDER).
-`--out` keeps each run as it is done, and a second call goes on from there.
+`--out` keeps each run as it is done, and a second call with the same settings goes on from there.
 """
 
 from __future__ import annotations
@@ -204,6 +204,7 @@ def train(trainer: str, pipeline: str, reward: str, seed: int, options: Any) -> 
                 "judge": judge,
                 "seed": seed,
                 "steps": args.max_steps,
+                "settings": settings(options),
                 "seconds": round(seconds, 1),
                 "before": before.tolist(),
                 "after": after.tolist(),
@@ -287,11 +288,25 @@ def _of(values: Sequence[float]) -> str:
     return f"{up} of {len(values)} (sign p {sign:.1e})"
 
 
-def known(path: Path | None) -> list[Run]:
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What all runs of a file share."""
+    names = ("steps", "rate", "prompts", "noises")
+    return {name: getattr(options, name) for name in names} | {"trained": bool(options.trained)}
+
+
+def known(options: argparse.Namespace) -> list[Run]:
     """The runs that are done."""
+    path = options.out
     if path is None or not path.exists():
         return []
-    return [json.loads(text) for text in path.read_text().splitlines()]
+    runs = [json.loads(text) for text in path.read_text().splitlines()]
+    for run in runs:
+        if run["settings"] != settings(options):
+            raise SystemExit(
+                f"{path} holds runs with {run['settings']}, and {settings(options)} is asked for; "
+                "give another --out"
+            )
+    return runs
 
 
 def arguments() -> argparse.Namespace:
@@ -321,7 +336,7 @@ def main() -> None:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     logging.getLogger("diffusers").setLevel(logging.ERROR)
-    runs = known(options.out)
+    runs = known(options)
     done = {(run["trainer"], run["pipeline"], run["reward"], run["seed"]) for run in runs}
     for reward in options.rewards:
         for trainer in options.trainers:

@@ -147,11 +147,13 @@ def pretrained(pipe: Any, sizes: dict[str, Any], file: Path, *, shift: float) ->
     parts = {"vae": pipe.vae, "transformer": pipe.transformer}
     if not file.exists():
         pretrain(pipe, sizes, shift=shift)
-        states = {name: part.state_dict() for name, part in parts.items()}
-        torch.save({"states": states, "vae": dict(pipe.vae.config)}, file)
+        states = {name: module.state_dict() for name, module in parts.items()}
+        part = file.with_suffix(".part")  # what a broken-off call leaves is not taken for it
+        torch.save({"states": states, "vae": dict(pipe.vae.config)}, part)
+        part.replace(file)
         return
     saved = torch.load(file, weights_only=True)
-    for name, part in parts.items():
-        part.load_state_dict(saved["states"][name])
+    for name, module in parts.items():
+        module.load_state_dict(saved["states"][name])
     kept = ("latents_mean", "latents_std", "scaling_factor")
     _scale(pipe, **{name: saved["vae"][name] for name in kept if name in saved["vae"]})
