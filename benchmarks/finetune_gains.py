@@ -33,7 +33,7 @@ from typing import Any
 import torch
 from scipy.stats import binomtest, wilcoxon
 from timing import processor
-from tiny_generators import pretrained, widen_wan
+from tiny_generators import pretrained, small_latents_of_wan
 from torch import Tensor
 from transformers import PrinterCallback
 
@@ -131,7 +131,7 @@ def built(pipeline: str, trained: Path | None) -> tuple[Any, dict[str, Any]]:
         if pipeline == "cogvideox":  # of 5 its VAE makes 8
             sizes["num_frames"] = 9
         if pipeline == "wan":
-            widen_wan(made.pipe)
+            small_latents_of_wan(made.pipe)
         trained.mkdir(parents=True, exist_ok=True)
         pretrained(made.pipe, sizes, trained / f"{pipeline}.pt", shift=setting["shift"])
     return made.pipe, sizes

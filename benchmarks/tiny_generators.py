@@ -105,12 +105,23 @@ def _train_denoiser(
     _optimize(pipe.transformer, steps, 3e-3, type(pipe.transformer).__name__, loss_of)
 
 
-def widen_wan(pipe: Any) -> None:
-    """Another denoiser: one of width 24 cannot carry the 64 numbers of a patch of Wan's latents."""
-    config = {**pipe.transformer.config, "attention_head_dim": 48, "ffn_dim": 192}
+def small_latents_of_wan(pipe: Any) -> None:
+    """Latents of 4 channels, as the tiny pipelines of other families have them.
+
+    With 16 a patch is 64 numbers, which a denoiser of these widths cannot carry.
+    """
+    channels = 4
+    latents = {"latents_mean": [0.0] * channels, "latents_std": [1.0] * channels}
+    widths = {"in_channels": channels, "out_channels": channels, "attention_head_dim": 24}
+    vae, denoiser = type(pipe.vae), type(pipe.transformer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        pipe.transformer = type(pipe.transformer).from_config(config).eval()
+        pipe.register_modules(
+            vae=vae.from_config({**pipe.vae.config, "z_dim": channels, **latents}).eval(),
+            transformer=denoiser.from_config(
+                {**pipe.transformer.config, **widths, "ffn_dim": 96}
+            ).eval(),
+        )
 
 
 def pretrain(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from accelerate.utils import parse_flag_from_env
 from transformers import TrainingArguments
 
 from aigv_reward.integrations.finetune.lora import ATTENTION
+from aigv_reward.integrations.finetune.sharding import check_sharding
 
 
 def setting(text: str, *, default: Any) -> Any:
@@ -92,16 +92,9 @@ class VideoTrainingArguments(TrainingArguments):
             raise ValueError(f"generation_kwargs names {', '.join(clash)}, which the trainer sets")
 
     def _check_launcher(self) -> None:
-        """Raise where a launcher would shard or round the weights."""
+        """Raise where a launcher would shard or round the weights in a way that cannot be used."""
+        check_sharding(self)
         plugin = self.deepspeed_plugin
-        zero3 = plugin is not None and plugin.zero_stage == 3
-        if zero3 or self.fsdp or parse_flag_from_env("ACCELERATE_USE_FSDP"):
-            raise ValueError(
-                f"{'ZeRO stage 3' if zero3 else 'FSDP'} shards the denoiser's weights, which the "
-                "pipeline, the sample videos and the saved LoRA need whole in every process; use "
-                "DeepSpeed's ZeRO stage 1 or 2, or plain data parallelism (fsdp: false, "
-                "distributed_type: MULTI_GPU)"
-            )
         if plugin is None:
             return
         halves = [

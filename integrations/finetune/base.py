@@ -13,9 +13,11 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from accelerate.utils import save_fsdp_optimizer
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback
+from transformers.trainer import SCHEDULER_NAME
 
 from aigv_reward import RewardFn
 from aigv_reward.integrations.diffusers.sampling_run import Hook, Run, hooked
@@ -28,6 +30,7 @@ from aigv_reward.integrations.finetune.prompt_cache import PromptCache
 from aigv_reward.integrations.finetune.prompt_data import read_prompts
 from aigv_reward.integrations.finetune.sampling_callback import LogSamples
 from aigv_reward.integrations.finetune.scoring import Scored, score_each
+from aigv_reward.integrations.finetune.sharding import MakeRoot, shard_denoisers
 from aigv_reward.integrations.finetune.video_statistics import video_statistics
 
 logger = logging.getLogger(__name__)
@@ -106,8 +109,10 @@ class VideoTrainer(Trainer):
             args=args,
             data_collator=cast(Any, list),
             train_dataset=self.rows,
-            callbacks=list(callbacks or ()),
+            callbacks=[MakeRoot(), *(callbacks or ())],
         )
+        if self.is_fsdp_enabled:
+            shard_denoisers(self.accelerator, self.denoisers)
         limits = {}
         if args.watch_limit is not None:
             limits = watch_limits(args.watch_limit, action=cast(Action, args.watch_action))
@@ -178,6 +183,19 @@ class VideoTrainer(Trainer):
             assert draw is not None
             window = run.window(generation.latents, window_frames, draw)
         return run.decode(generation.latents, window=window, checkpoint=self.args.checkpoint_decode)
+
+    @property
+    def in_lockstep(self) -> bool:
+        """Whether all processes must call the denoisers equally often."""
+        return bool(self.is_fsdp_enabled)
+
+    def no_loss(self) -> Tensor:
+        """0, with a gradient of 0 for all that learns; in lockstep other losses give that."""
+        zero = torch.zeros((), device=self.args.device)
+        if self.in_lockstep:
+            return zero
+        learns = [p for m in self.denoisers.values() for p in m.parameters() if p.requires_grad]
+        return zero + sum(parameter.sum() * 0 for parameter in learns)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of one part of a step's loss, as transformers' `training_step` does."""
@@ -282,11 +300,30 @@ class VideoTrainer(Trainer):
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
-        if not self.args.should_save:
+        folder, write = Path(output_dir or str(self.args.output_dir)), self.args.should_save
+        save_lora(self.pipe, self.denoisers, folder, write=write)
+        if write:
+            (folder / STATE).write_text(json.dumps(self.state_of_run()))
+
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save the LoRA; under FSDP transformers would gather or save the frozen weights too."""
+        if not self.is_fsdp_enabled:
+            super().save_model(output_dir, _internal_call)
             return
-        folder = Path(output_dir or str(self.args.output_dir))
-        save_lora(self.pipe, self.denoisers, folder)
-        (folder / STATE).write_text(json.dumps(self.state_of_run()))
+        self._save(output_dir)
+        if self.args.push_to_hub and not _internal_call:
+            self.push_to_hub(commit_message="Model save", revision=self.args.hub_revision)
+
+    def _save_optimizer_and_scheduler(self, output_dir: str) -> None:
+        """As transformers does it, but for the frozen weights."""
+        if not self.is_fsdp_enabled:
+            super()._save_optimizer_and_scheduler(output_dir)
+            return
+        plugin = self.accelerator.state.fsdp_plugin
+        save_fsdp_optimizer(plugin, self.accelerator, self.optimizer, self.model, output_dir)
+        if self.args.should_save:
+            scheduler = cast(Any, self.lr_scheduler).state_dict()
+            torch.save(scheduler, Path(output_dir) / SCHEDULER_NAME)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None

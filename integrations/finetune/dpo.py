@@ -46,6 +46,21 @@ class VideoDPOConfig(VideoTrainingArguments):
             raise ValueError(f"noise_draws is {self.noise_draws}; it must be at least 1")
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """Two videos of a prompt.
+
+    Attributes:
+        row: of the data set.
+        latents: (2, ...) clean, the better one first; zeros where there is no pair.
+        trains: whether there is one.
+    """
+
+    row: Row
+    latents: Tensor
+    trains: bool
+
+
 class VideoDPOTrainer(VideoTrainer):
     """Teaches a generator which of two videos of a prompt is the better one.
 
@@ -74,26 +89,31 @@ class VideoDPOTrainer(VideoTrainer):
     ) -> Any:
         """The mean DPO loss of the rows' pairs; rows without a pair count 0."""
         pairs = [self._pair(row) for row in inputs]
-        losses = model(lambda: [self._pair_loss(pair) for pair in pairs if pair is not None])
-        self.record("dpo/pairs", torch.tensor([float(pair is not None) for pair in pairs]))
-        zero = sum(p.sum() * 0 for p in model.parameters() if p.requires_grad)
-        loss = (sum(losses) + zero) / len(inputs)
+        self.record("dpo/pairs", torch.tensor([float(pair.trains) for pair in pairs]))
+        loss = model(lambda: self._mean_loss(pairs))
         return (loss, {}) if return_outputs else loss
 
-    def _pair(self, row: Row) -> tuple[Row, Tensor] | None:
-        """The row and its latents, (2, ...), the better one first."""
+    def _mean_loss(self, pairs: Sequence[_Pair]) -> Tensor:
+        total = self.no_loss()
+        for pair in pairs:
+            if pair.trains or self.in_lockstep:
+                total = total + self._pair_loss(pair)
+        return total / len(pairs)
+
+    def _pair(self, row: Row) -> _Pair:
         if not self.args.online:
             sides = [self.latents_of(row[side]) for side in ("chosen", "rejected")]
-            return row, torch.stack(sides)
+            return _Pair(row, torch.stack(sides), True)
         group = sample_group(self, row, self.args.group_size)
         total = group.scored.total.where(group.scored.valid, torch.nan)
         known = (~total.isnan()).nonzero().flatten()
+        none = _Pair(row, torch.zeros_like(group.latents[:2]), False)
         if len(known) < 2:
-            return None
+            return none
         best, worst = (int(known[pick(total[known])]) for pick in (torch.argmax, torch.argmin))
         if not float(total[best] - total[worst]) > self.args.min_margin:
-            return None
-        return row, group.latents[[best, worst]]
+            return none
+        return _Pair(row, group.latents[[best, worst]], True)
 
     def latents_of(self, side: Any) -> Tensor:
         """One side of a pair as clean latents of one video, without a batch axis."""
@@ -111,8 +131,8 @@ class VideoDPOTrainer(VideoTrainer):
             )
         return encode_video(self.pipe, video[None].to(self.args.device) / 255)[0]
 
-    def _pair_loss(self, pair: tuple[Row, Tensor]) -> Tensor:
-        row, clean = pair
+    def _pair_loss(self, pair: _Pair) -> Tensor:
+        row, clean = pair.row, pair.latents
         seed = seed_of(self.args.seed, self.state.global_step, row["index"], 1)
         draw = torch.Generator().manual_seed(seed)
         process = forward_process(self.pipe.scheduler)
@@ -133,6 +153,7 @@ class VideoDPOTrainer(VideoTrainer):
             torch.stack(column) for column in zip(*errors, strict=True)
         )
         result = dpo_loss(chosen, rejected, old_chosen, old_rejected, beta=self.args.beta)
-        for name in ("accuracy", "margin", "chosen_reward", "rejected_reward"):
-            self.record(f"dpo/{name}", getattr(result, name))
-        return result.loss
+        if pair.trains:
+            for name in ("accuracy", "margin", "chosen_reward", "rejected_reward"):
+                self.record(f"dpo/{name}", getattr(result, name))
+        return result.loss * pair.trains

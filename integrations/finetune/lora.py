@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
+from diffusers.loaders.lora_base import LoraBaseMixin
 from diffusers.training_utils import cast_training_params
 from peft import LoraConfig
 from peft.utils import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 
 DENOISERS = ("transformer", "transformer_2", "unet")
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
@@ -111,30 +113,67 @@ def with_adapter(models: Mapping[str, nn.Module], adapter: str) -> Iterator[None
 
 
 def lora_state(model: nn.Module, adapter: str = "default") -> dict[str, Tensor]:
-    """The adapter's weights under peft's names."""
-    return get_peft_model_state_dict(model, adapter_name=adapter)
+    """The adapter's weights under peft's names; where they are sharded, by all processes."""
+    state = get_peft_model_state_dict(model, adapter_name=adapter)
+    return {
+        key: value.full_tensor() if isinstance(value, DTensor) else value
+        for key, value in state.items()
+    }
 
 
-def save_lora(pipe: Any, models: Mapping[str, nn.Module], folder: Path) -> None:
+def set_lora_state(model: nn.Module, state: Mapping[str, Tensor], adapter: str = "default") -> None:
+    """Set what `lora_state` gave; where the adapter is sharded, by all processes."""
+    own = get_peft_model_state_dict(model, adapter_name=adapter)
+    placed = {}
+    for key, value in state.items():
+        now = own[key]
+        if isinstance(now, DTensor):
+            value = distribute_tensor(value, now.device_mesh, now.placements)
+        placed[key] = value
+    set_peft_model_state_dict(model, placed, adapter_name=adapter)
+
+
+def save_lora(
+    pipe: Any, models: Mapping[str, nn.Module], folder: Path, *, write: bool = True
+) -> None:
     """Write what `pipe.load_lora_weights(folder)` reads in a plain pipeline.
 
     A pipeline without LoRA methods of its own gets one folder a model, for
     `model.load_lora_adapter(folder / name, prefix=None, use_safetensors=True)`.
+
+    Args:
+        pipe: the pipeline.
+        models: as `add_lora` gave them.
+        folder: made if it is not there.
+        write: whether this process does; where the weights are sharded, all have to call.
     """
+    states = {
+        name: {key: value.contiguous().cpu() for key, value in lora_state(model).items()}
+        for name, model in models.items()
+    }
+    if not write:
+        return
     folder.mkdir(parents=True, exist_ok=True)
+    configs = {name: cast(Any, model).peft_config["default"] for name, model in models.items()}
     save = getattr(pipe, "save_lora_weights", None)
     if save is None:
-        for name, model in models.items():
-            model.save_lora_adapter(folder / name)  # type: ignore[operator]
+        for name, state in states.items():
+            LoraBaseMixin.write_lora_layers(
+                state,
+                str(folder / name),
+                is_main_process=True,
+                weight_name=WEIGHTS,
+                save_function=cast(Any, None),  # safetensors' own
+                safe_serialization=True,
+                lora_adapter_metadata=configs[name].to_dict(),
+            )
         return
     known = inspect.signature(save).parameters
     arguments: dict[str, Any] = {}
-    for name, model in models.items():
-        state = {key: value.contiguous().cpu() for key, value in lora_state(model).items()}
+    for name, state in states.items():
         arguments[f"{name}_lora_layers"] = state
         if f"{name}_lora_adapter_metadata" in known:
-            config = cast(Any, model).peft_config["default"]
-            arguments[f"{name}_lora_adapter_metadata"] = config.to_dict()
+            arguments[f"{name}_lora_adapter_metadata"] = configs[name].to_dict()
     save(folder, **arguments)
 
 
@@ -156,4 +195,4 @@ def load_lora(models: Mapping[str, nn.Module], folder: Path) -> None:
                 f"{folder} holds LoRA weights of other layers or ranks than {name} has now; "
                 "resume with the configuration that the run was begun with"
             )
-        set_peft_model_state_dict(model, own, adapter_name="default")
+        set_lora_state(model, own)

@@ -85,20 +85,21 @@ class NFTTrainer(VideoTrainer):
         self.record("groups/dropped", float(advantages.dropped_groups))
         self.record("groups/zero_variance", advantages.zero_variance_share)
         self.record("advantages/absolute", advantages.values[advantages.trains].abs())
-        total = sum(
-            p.sum() * 0 for m in self.denoisers.values() for p in m.parameters() if p.requires_grad
-        )
+        total = self.no_loss()
         optimal = optimality(advantages.values, clip=args.advantage_clip)
-        for k in advantages.trains.nonzero().flatten().tolist():
-            total = total + self._video_loss(group, k, optimal[k : k + 1]) / size
-        assert isinstance(total, Tensor)
+        for k, trains in enumerate(advantages.trains.tolist()):
+            if trains or self.in_lockstep:
+                total = total + self._video_loss(group, k, optimal[k : k + 1], trains) / size
         return total
 
-    def _video_loss(self, group: Group, k: int, optimal: Tensor) -> Tensor:
+    def _video_loss(self, group: Group, k: int, optimal: Tensor, trains: bool) -> Tensor:
+        """The loss of one video; one that was dropped counts 0, and may be NaN."""
         args, row = self.args, group.row
         seed = seed_of(args.seed, self.state.global_step, row["index"], 2, k)
         draw = torch.Generator().manual_seed(seed)
         clean = group.latents[k : k + 1]
+        if not trains:
+            clean = torch.zeros_like(clean)
         arguments = without_guidance(self.pipe, self.call_arguments([row], [seed]))
         process = forward_process(self.pipe.scheduler)
         losses = []
@@ -124,17 +125,17 @@ class NFTTrainer(VideoTrainer):
                 reference=reference,
                 reference_weight=args.reference_weight,
             )
-            for name in ("positive", "negative", "reference", "moved"):
-                self.record(f"nft/{name}", getattr(result, name))
+            if trains:
+                for name in ("positive", "negative", "reference", "moved"):
+                    self.record(f"nft/{name}", getattr(result, name))
             losses.append(result.loss)
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean() * trains
 
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:
         super()._save(output_dir, state_dict)
-        if self.args.should_save:
-            self.old.save(output_dir or str(self.args.output_dir))
+        self.old.save(output_dir or str(self.args.output_dir), write=self.args.should_save)
 
     def _load_from_checkpoint(
         self, resume_from_checkpoint: str, model: nn.Module | None = None

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft.utils import set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerCallback
 
-from aigv_reward.integrations.finetune.lora import lora_state
+from aigv_reward.integrations.finetune.lora import lora_state, set_lora_state
 
 FILE = "old_policy.safetensors"
 
@@ -52,21 +51,22 @@ class OldPolicy:
         """A callback that updates it after every step of the optimizer."""
         return _Follow(self, decay)
 
-    def save(self, folder: str | os.PathLike[str]) -> None:
-        """Write its weights beside a checkpoint's."""
+    def save(self, folder: str | os.PathLike[str], *, write: bool = True) -> None:
+        """Write its weights beside a checkpoint's; where they are sharded, all processes call."""
         state = {
             f"{name}.{key}": value.contiguous().cpu()
             for name, model in self.denoisers.items()
             for key, value in lora_state(model, self.NAME).items()
         }
-        save_file(state, Path(folder) / FILE)
+        if write:
+            save_file(state, Path(folder) / FILE)
 
     def load(self, folder: str | os.PathLike[str]) -> None:
         """Go on from what `save` wrote."""
         state = load_file(Path(folder) / FILE)
         for name, model in self.denoisers.items():
             own = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(name)}
-            set_peft_model_state_dict(model, own, adapter_name=self.NAME)
+            set_lora_state(model, own, self.NAME)
 
 
 class _Follow(TrainerCallback):

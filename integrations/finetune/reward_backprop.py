@@ -129,19 +129,21 @@ class RewardBackpropTrainer(VideoTrainer):
     def _videos(self, row: Row, seed: int, draw: torch.Generator) -> list[Generation]:
         """The row's video, with its graph; draft-lv: several ends of one."""
         args = self.args
+        # The same for all rows of a step: under FSDP all processes take equally many steps.
+        depth = torch.Generator().manual_seed(seed_of(args.seed, self.state.global_step, 4))
         if args.method == "refl":
             if not self._whole:  # once: the run of refl ends before its latents are seen
                 hook = LastSteps(0)
                 self._refuse_part(self.generate([row], [seed], hook), hook)
             count = self.num_steps([row])
             first = max(1, math.ceil(args.refl_start * count))
-            hook = LastSteps(0, stop_at=int(torch.randint(first, count, (1,), generator=draw)))
+            hook = LastSteps(0, stop_at=int(torch.randint(first, count, (1,), generator=depth)))
             made = self.generate([row], [seed], hook)
             assert hook.clean is not None
             return [replace(made, latents=hook.clean)]
         count = args.backprop_steps
         if args.method == "align-prop":
-            count = int(torch.randint(1, count + 1, (1,), generator=draw))
+            count = int(torch.randint(1, count + 1, (1,), generator=depth))
         if args.method != "draft-lv":
             return [self.generate([row], [seed], LastSteps(count))]
         hook = LastSteps(0)

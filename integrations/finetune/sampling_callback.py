@@ -21,7 +21,7 @@ class LogSamples(TrainerCallback):
     """Generates the first prompts of the data set, with the same noise each time.
 
     They go to `output_dir/samples/index.html` and, where it is on, to tensorboard: a film strip
-    each, and their scores. One process does it.
+    each, and their scores. One process does it; under FSDP all generate.
 
     Args:
         trainer: that it belongs to.
@@ -45,13 +45,16 @@ class LogSamples(TrainerCallback):
 
     @torch.no_grad()
     def _log(self, state: Any) -> None:
-        if not state.is_world_process_zero:
-            return
         trainer, args = self.trainer, self.trainer.args
+        if not (state.is_world_process_zero or trainer.in_lockstep):
+            return
         samples = []
         for number, row in enumerate(self.rows):
             frames = trainer.decode(trainer.generate([row], [args.seed + number])).clamp(0, 1)
-            samples.append(self._sample(frames, row["prompt"]))
+            if state.is_world_process_zero:
+                samples.append(self._sample(frames, row["prompt"]))
+        if not state.is_world_process_zero:
+            return
         page = SamplesPage(Path(str(args.output_dir)) / "samples", title="Samples")
         page.append(state.global_step, samples, fps=args.fps or 8.0)
         for writer in self._writers():

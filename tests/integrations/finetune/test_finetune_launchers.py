@@ -11,11 +11,39 @@ import pytest
 from aigv_reward.integrations.finetune import FlowGRPOConfig
 
 
-def test_fsdp_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    message = "FSDP shards the denoiser's weights, .* use DeepSpeed's ZeRO stage 1 or 2, or plain"
+@pytest.mark.parametrize(
+    "config, message",
+    [({"version": 1}, "FSDP1 cannot shard"), ({"cpu_offload": True}, "leave fsdp_offload_params")],
+)
+def test_fsdp_that_pipelines_cannot_run_in(
+    tmp_path: Path, config: dict[str, Any], message: str
+) -> None:
+    settings: dict[str, Any] = {"output_dir": str(tmp_path), "use_cpu": True, "fsdp": True}
+    FlowGRPOConfig(**settings)
     with pytest.raises(ValueError, match=message):
-        FlowGRPOConfig(output_dir=str(tmp_path), use_cpu=True, fsdp=True)  # type: ignore[arg-type]
-    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")  # as accelerate's file says it
+        FlowGRPOConfig(**settings, fsdp_config=config)
+
+
+@pytest.mark.parametrize(
+    "environment, message",
+    [
+        ({}, "fsdp_version is 1; .* set fsdp_version: 2"),
+        ({"FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "true"}, "leave fsdp_offload_params out"),
+        ({"FSDP_VERSION": "2", "FSDP_OFFLOAD_PARAMS": "false"}, None),
+    ],
+)
+def test_fsdp_by_an_accelerate_file(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    message: str | None,
+) -> None:
+    """Its launcher passes the file on in the environment."""
+    for name, value in {"ACCELERATE_USE_FSDP": "true", **environment}.items():
+        monkeypatch.setenv(name, value)
+    if message is None:
+        FlowGRPOConfig(output_dir=str(tmp_path), use_cpu=True)
+        return
     with pytest.raises(ValueError, match=message):
         FlowGRPOConfig(output_dir=str(tmp_path), use_cpu=True)
 

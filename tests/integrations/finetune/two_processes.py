@@ -1,6 +1,8 @@
 """Trains in one process, then in two as a launcher starts them: two_processes.py FOLDER.
 
-They are forked, so that the libraries are loaded once. FOLDER gets 1.json and 2.json.
+They are forked, so that the libraries are loaded once. FOLDER gets one.json, two.json and, from two
+processes that shard the denoiser by FSDP2, sharded.json; likewise one/, two/ and sharded/ with what
+each trainer saves.
 """
 
 from __future__ import annotations
@@ -11,12 +13,14 @@ import multiprocessing
 import os
 import socket
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 
 from aigv_reward.integrations import finetune
 from aigv_reward.integrations.finetune import dpo, grpo, nft, reward_backprop  # noqa: F401
@@ -30,7 +34,20 @@ KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
 
 
 def warmth(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
-    return 10 * (frames[:, :, 0] - frames[:, :, 2]).mean(dim=(1, 2, 3))
+    """Red over blue; all videos of a dog are alike, so that its groups are dropped."""
+    red = 10 * (frames[:, :, 0] - frames[:, :, 2]).mean(dim=(1, 2, 3))
+    return red * 0 if prompts[0] == "a dog" else red
+
+
+def let_cpus_shard() -> None:
+    """accelerate shards on accelerators only: let these processes pass for some."""
+    begin = PartialState.__init__
+
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
+        begin(self, *args, **kwargs)
+        self.distributed_type = DistributedType.MULTI_XPU
+
+    PartialState.__init__ = init  # type: ignore[method-assign]
 
 
 def tiny_pipelines() -> Any:
@@ -43,7 +60,7 @@ def tiny_pipelines() -> Any:
     return module
 
 
-def train(rank: int, port: int, count: int, out: str, build: Any) -> None:
+def train(rank: int, port: int, count: int, out: Path, shard: bool, build: Any) -> None:
     torch.set_num_threads(1)
     if count > 1:
         os.environ |= {
@@ -53,41 +70,68 @@ def train(rank: int, port: int, count: int, out: str, build: Any) -> None:
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
         }
+    if shard:
+        let_cpus_shard()
     found = {}
     for kind, (cls, config, own) in KINDS.items():
-        made = build("ltx")
-        args = config(
-            output_dir=tempfile.mkdtemp(),
-            max_steps=3,
-            per_device_train_batch_size=2 // count,
-            learning_rate=1e-2,
-            lora_rank=2,
-            generation_kwargs=dict(made.kwargs),
-            report_to=[],
-            use_cpu=True,
-            disable_tqdm=True,
-            save_strategy="no",
-            seed=0,
-            **own,
-        )
-        trainer = cls(made.pipe, warmth, args, ["a cat", "a dog", "a bird", "a fish"])
-        trainer.train()
-        found[kind] = [
-            {key: entry[key] for key in ("loss", "grad_norm", "reward/total")}
-            for entry in trainer.state.log_history
-            if "loss" in entry
-        ]
+
+        def trainer(
+            cls: Any = cls, config: Any = config, own: Any = own, kind: str = kind, **more: Any
+        ) -> Any:
+            made = build("ltx")
+            settings = {
+                "output_dir": str(out / kind),
+                "max_steps": 3,
+                "per_device_train_batch_size": 2 // count,
+                "learning_rate": 1e-2,
+                "lora_rank": 2,
+                "generation_kwargs": dict(made.kwargs),
+                "report_to": [],
+                "use_cpu": True,
+                "disable_tqdm": True,
+                "save_strategy": "no",
+                "seed": 0,
+                "fsdp": shard,
+            }
+            args = config(**(settings | own | more))
+            prompts = ["a cat", "a dog", "a bird", "a fish"]
+            return cls(made.pipe, warmth, args, prompts)
+
+        resumes = shard and kind == "nft"
+        first = trainer(save_strategy="steps", save_steps=2) if resumes else trainer()
+        first.train()
+        first.save_model(str(out / kind / "end"))
+        found[kind] = logged(first)
+        if shard:
+            assert all(isinstance(p, DTensor) for p in first.denoisers["transformer"].parameters())
+        if resumes:
+            again = trainer()
+            again.train(resume_from_checkpoint=str(out / kind / "checkpoint-2"))
+            found["resumed"] = logged(again)
     if rank == 0:
-        Path(out).write_text(json.dumps(found))
+        out.with_suffix(".json").write_text(json.dumps(found))
 
 
-def launch(count: int, out: str, build: Any) -> int:
+def logged(trainer: Any) -> list[dict[str, float]]:
+    names = ("loss", "grad_norm", "reward/total", "groups/dropped")
+    return [
+        {name: entry[name] for name in names if name in entry}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
+
+
+def launch(name: str, folder: Path, build: Any) -> int:
     """The worst exit status of the processes."""
+    count = 1 if name == "one" else 2
     with socket.create_server(("127.0.0.1", 0)) as server:
         free = server.getsockname()[1]
     context = multiprocessing.get_context("fork")
     ranks = [
-        context.Process(target=train, args=(rank, free, count, out, build)) for rank in range(count)
+        context.Process(
+            target=train, args=(rank, free, count, folder / name, name == "sharded", build)
+        )
+        for rank in range(count)
     ]
     for process in ranks:
         process.start()
@@ -99,4 +143,4 @@ def launch(count: int, out: str, build: Any) -> int:
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     build = tiny_pipelines().build
-    sys.exit(max(launch(count, str(folder / f"{count}.json"), build) for count in (1, 2)))
+    sys.exit(max(launch(name, folder, build) for name in ("one", "two", "sharded")))
