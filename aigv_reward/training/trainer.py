@@ -180,6 +180,15 @@ class QualityTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[Any]:
         return self.sampler
 
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
+        """Save as transformers does, into a folder that is there before any process looks for it.
+
+        With sharded states it saves nothing here, and then asks whether the folder exists: the
+        processes would disagree on which checkpoint is the best, and wait for each other for ever.
+        """
+        Path(output_dir or str(self.args.output_dir)).mkdir(parents=True, exist_ok=True)
+        super().save_model(output_dir, _internal_call)
+
     def _save(
         self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None
     ) -> None:

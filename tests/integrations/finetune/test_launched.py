@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-SCRIPT = Path(__file__).with_name("two_processes.py")
+SCRIPT = "tests.integrations.finetune.two_processes"
 TRAINERS = ("backprop", "grpo", "dpo", "nft")
 
 
@@ -21,10 +21,11 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that the script filled."""
     folder = tmp_path_factory.mktemp("launched")
     script = subprocess.run(
-        [sys.executable, "-W", "ignore", SCRIPT, folder],
+        [sys.executable, "-W", "ignore", "-m", SCRIPT, folder],
         capture_output=True,
         text=True,
         timeout=900,
+        cwd=Path(__file__).parents[3],
     )
     assert script.returncode == 0, script.stderr[-3000:]
     return folder

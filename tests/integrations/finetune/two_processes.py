@@ -1,29 +1,23 @@
-"""Trains in one process, then in two as a launcher starts them: two_processes.py FOLDER.
+"""Trains in one process, then in two: python -m tests.integrations.finetune.two_processes FOLDER.
 
-They are forked, so that the libraries are loaded once. FOLDER gets one.json, two.json and, from two
-processes that shard the denoiser by FSDP2, sharded.json; likewise one/, two/ and sharded/ with what
-each trainer saves.
+FOLDER gets one.json, two.json and, from two processes that shard the denoiser by FSDP2,
+sharded.json; likewise one/, two/ and sharded/ with what each trainer saves.
 """
 
 from __future__ import annotations
 
 import importlib.util
 import json
-import multiprocessing
-import os
-import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-from accelerate.state import PartialState
-from accelerate.utils import DistributedType
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from aigv_reward.integrations import finetune
 from aigv_reward.integrations.finetune import dpo, grpo, nft, reward_backprop  # noqa: F401
+from tests.launching import launch, let_cpus_shard
 
 KINDS: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "backprop": (finetune.RewardBackpropTrainer, finetune.RewardBackpropConfig, {}),
@@ -39,17 +33,6 @@ def warmth(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
     return red * 0 if prompts[0] == "a dog" else red
 
 
-def let_cpus_shard() -> None:
-    """accelerate shards on accelerators only: let these processes pass for some."""
-    begin = PartialState.__init__
-
-    def init(self: Any, *args: Any, **kwargs: Any) -> None:
-        begin(self, *args, **kwargs)
-        self.distributed_type = DistributedType.MULTI_XPU
-
-    PartialState.__init__ = init  # type: ignore[method-assign]
-
-
 def tiny_pipelines() -> Any:
     path = Path(__file__).parents[1] / "diffusers" / "tiny_pipelines.py"
     spec = importlib.util.spec_from_file_location("tiny_pipelines", path)
@@ -60,16 +43,7 @@ def tiny_pipelines() -> Any:
     return module
 
 
-def train(rank: int, port: int, count: int, out: Path, shard: bool, build: Any) -> None:
-    torch.set_num_threads(1)
-    if count > 1:
-        os.environ |= {
-            "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
-            "WORLD_SIZE": str(count),
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": str(port),
-        }
+def train(rank: int, count: int, out: Path, shard: bool, build: Any) -> None:
     if shard:
         let_cpus_shard()
     found = {}
@@ -121,26 +95,13 @@ def logged(trainer: Any) -> list[dict[str, float]]:
     ]
 
 
-def launch(name: str, folder: Path, build: Any) -> int:
-    """The worst exit status of the processes."""
-    count = 1 if name == "one" else 2
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free = server.getsockname()[1]
-    context = multiprocessing.get_context("fork")
-    ranks = [
-        context.Process(
-            target=train, args=(rank, free, count, folder / name, name == "sharded", build)
-        )
-        for rank in range(count)
-    ]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    return max(abs(process.exitcode or 0) for process in ranks)
-
-
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
     build = tiny_pipelines().build
-    sys.exit(max(launch(name, folder, build) for name in ("one", "two", "sharded")))
+    runs = {"one": 1, "two": 2, "sharded": 2}
+    sys.exit(
+        max(
+            launch(train, count, count, folder / name, name == "sharded", build)
+            for name, count in runs.items()
+        )
+    )

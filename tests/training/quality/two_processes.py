@@ -1,48 +1,32 @@
-"""Trains in two processes, as a launcher starts them: python two_processes.py CONFIG.json.
-
-They are forked, so that the libraries are loaded once.
-"""
+"""Trains in two processes: python -m tests.training.quality.two_processes CONFIG.json ..."""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import socket
 import sys
+from pathlib import Path
 from typing import Any
 
-import torch
+from torch.distributed.tensor import DTensor
 
 from aigv_reward.training.config_file import parse_config
 from aigv_reward.training.feature_cache import weights_digest
 from aigv_reward.training.quality_run import prepare_run
+from tests.launching import launch, let_cpus_shard
 
 
-def train(rank: int, port: int, config: dict[str, Any]) -> None:
-    torch.set_num_threads(1)
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": "2",
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+def train(rank: int, config: dict[str, Any]) -> None:
+    if config.get("fsdp"):
+        let_cpus_shard()
     run = prepare_run(*parse_config(config))
     run.train()
     model = run.trainer.accelerator.unwrap_model(run.trainer.model)
-    print(f"\nrank {rank}: {weights_digest(model.state_dict())}", flush=True)
+    if config.get("fsdp"):
+        assert all(isinstance(parameter, DTensor) for parameter in model.parameters())
+    else:
+        print(f"\nrank {rank}: {weights_digest(model.state_dict())}", flush=True)
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1]) as file:
-        given = json.load(file)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        free = server.getsockname()[1]
-    context = multiprocessing.get_context("fork")
-    ranks = [context.Process(target=train, args=(rank, free, given)) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join()
-    sys.exit(max(abs(process.exitcode or 0) for process in ranks))
+    configs = [json.loads(Path(name).read_text()) for name in sys.argv[1:]]
+    sys.exit(max(launch(train, 2, config) for config in configs))
