@@ -86,6 +86,12 @@ def test_accelerate_reads_the_recipe_of_deepspeed() -> None:
     assert config.mixed_precision == "no"  # which the trainers ask for
 
 
+def test_accelerate_reads_the_recipe_of_fsdp2() -> None:
+    config = load_config_from_file(str(RECIPES / "accelerate_8gpu_fsdp2.yaml"))
+    assert config.distributed_type == "FSDP" and config.num_processes == 8
+    assert config.fsdp_config["fsdp_version"] == 2
+
+
 def words_of(arguments: dict[str, Any]) -> list[str]:
     return [str(word) for key, value in arguments.items() for word in (f"--{key}", value)]
 
