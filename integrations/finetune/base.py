@@ -27,10 +27,10 @@ from aigv_reward.integrations.finetune.hacking_watch import Action, HackingWatch
 from aigv_reward.integrations.finetune.lora import add_lora, load_lora, save_lora
 from aigv_reward.integrations.finetune.policy import Policy
 from aigv_reward.integrations.finetune.prompt_cache import PromptCache
-from aigv_reward.integrations.finetune.prompt_data import read_prompts
+from aigv_reward.integrations.finetune.prompt_data import Numbered, read_prompts
 from aigv_reward.integrations.finetune.sampling_callback import LogSamples
 from aigv_reward.integrations.finetune.scoring import Scored, score_each
-from aigv_reward.integrations.finetune.sharding import MakeRoot, shard_denoisers
+from aigv_reward.integrations.finetune.sharding import Sharding, check_checkpoint, shard_denoisers
 from aigv_reward.integrations.finetune.video_statistics import video_statistics
 
 logger = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ class VideoTrainer(Trainer):
             args=args,
             data_collator=cast(Any, list),
             train_dataset=self.rows,
-            callbacks=[MakeRoot(), *(callbacks or ())],
+            callbacks=[Sharding(), *(callbacks or ())],
         )
         if self.is_fsdp_enabled:
             shard_denoisers(self.accelerator, self.denoisers)
@@ -186,11 +186,16 @@ class VideoTrainer(Trainer):
 
     @property
     def in_lockstep(self) -> bool:
-        """Whether all processes must call the denoisers equally often."""
+        """Whether all processes must call the same denoisers in the same order."""
         return bool(self.is_fsdp_enabled)
 
+    def seed_of_levels(self, row: Row, *parts: int) -> int:
+        """The seed of a step's noise levels; where experts share them, the same for all rows."""
+        index = row["index"] if len(self.denoisers) == 1 else 0
+        return seed_of(self.args.seed, self.state.global_step, index, *parts)
+
     def no_loss(self) -> Tensor:
-        """0, with a gradient of 0 for all that learns; in lockstep other losses give that."""
+        """0 with a gradient of 0 for all that learns; in lockstep without, as all losses run."""
         zero = torch.zeros((), device=self.args.device)
         if self.in_lockstep:
             return zero
@@ -211,8 +216,9 @@ class VideoTrainer(Trainer):
         """The reward of each video; one that fails is masked and counted, never a number."""
         assert self.reward is not None
         scored = score_each(
-            self.reward, frames, prompts, fps=self.args.fps, weights=self.args.weights
-        )
+            self.reward, frames, prompts, fps=self.args.fps, weights=self.args.weights,
+            all_may_fail=True,
+        )  # fmt: skip
         for name, column in scored.values.items():
             self.record(f"reward/{name}", column[scored.valid])
         self.record("reward/total", scored.total[scored.valid])
@@ -332,19 +338,8 @@ class VideoTrainer(Trainer):
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
         """Load the state of the run besides, which DeepSpeed's loading of weights leaves out."""
+        if checkpoint is not None and not self.is_deepspeed_enabled:
+            check_checkpoint(Path(checkpoint), sharded=bool(self.is_fsdp_enabled))
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self.load_state_of_run(json.loads((Path(checkpoint) / STATE).read_text()))
-
-
-class Numbered(Dataset[Row]):
-    """Rows with their number, which the seeds of their videos follow from."""
-
-    def __init__(self, rows: Any) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> Row:
-        return {**self.rows[index], "index": index}

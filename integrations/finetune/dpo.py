@@ -135,12 +135,13 @@ class VideoDPOTrainer(VideoTrainer):
         row, clean = pair.row, pair.latents
         seed = seed_of(self.args.seed, self.state.global_step, row["index"], 1)
         draw = torch.Generator().manual_seed(seed)
+        levels = torch.Generator().manual_seed(self.seed_of_levels(row, 5))
         process = forward_process(self.pipe.scheduler)
         arguments = without_guidance(self.pipe, self.call_arguments([row, row], [seed, seed]))
         errors: list[Sequence[Tensor]] = []
         for _ in range(self.args.noise_draws):
             level = sample_noise_levels(
-                1, generator=draw, density=self.args.noise_density,  # type: ignore[arg-type]
+                1, generator=levels, density=self.args.noise_density,  # type: ignore[arg-type]
                 shift=self.args.noise_shift,
             )  # fmt: skip
             noise = torch.randn(clean.shape[1:], generator=draw).to(clean).expand_as(clean)

@@ -47,6 +47,9 @@ def sample_group(
         size: K.
         shared_noise: all videos begin with the same noise; what differs is the noise of the steps.
         hook: made for the seeds of each batch, sees its steps.
+
+    Raises:
+        RuntimeError: the reward failed for every video; the message is the first one's.
     """
     step = trainer.state.global_step
     seeds = [
@@ -63,6 +66,8 @@ def sample_group(
         frames = trainer.decode(made)
         decoded.append((frames.clamp(0, 1), trainer.scored(frames, made.prompts)))
     scored = join([scores for _, scores in decoded])
+    if not scored.valid.any():
+        raise RuntimeError(f"the reward failed for all {size} videos: {scored.errors[0]}")
     frames = torch.cat([frames for frames, _ in decoded])
     trainer.observe(frames, [row["prompt"]] * size, scored.values)
     return Group(row, parts, torch.cat([part.latents for part in parts]), scored)

@@ -21,7 +21,7 @@ from aigv_reward.integrations.finetune.advantages import (
     group_advantages,
 )
 from aigv_reward.integrations.finetune.arguments import VideoTrainingArguments, setting
-from aigv_reward.integrations.finetune.base import Row, VideoTrainer, seed_of
+from aigv_reward.integrations.finetune.base import Row, VideoTrainer
 from aigv_reward.integrations.finetune.groups import Group, sample_group
 from aigv_reward.integrations.finetune.grpo_loss import gaussian_kl, grpo_loss
 from aigv_reward.integrations.finetune.lora import without_lora
@@ -250,8 +250,7 @@ class FlowGRPOTrainer(VideoTrainer):
         if wanted is None:
             return list(range(count - 1))
         wanted = min(wanted, count - 1)
-        seed = seed_of(self.args.seed, self.state.global_step, row["index"], 3)
-        draw = torch.Generator().manual_seed(seed)
+        draw = torch.Generator().manual_seed(self.seed_of_levels(row, 3))
         if self.args.sde_window:
             first = int(torch.randint(count - wanted, (1,), generator=draw))
             return list(range(first, first + wanted))

@@ -20,6 +20,8 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 DENOISERS = ("transformer", "transformer_2", "unet")
 ATTENTION = ("to_q", "to_k", "to_v", "to_out.0")
 WEIGHTS = "pytorch_lora_weights.safetensors"
+SECOND = "transformer_2"  # Wan 2.2's other expert, which has a file of its own
+SECOND_WEIGHTS = "transformer_2_lora_weights.safetensors"
 
 
 def denoisers(pipe: Any) -> dict[str, nn.Module]:
@@ -138,7 +140,10 @@ def save_lora(
 ) -> None:
     """Write what `pipe.load_lora_weights(folder)` reads in a plain pipeline.
 
-    A pipeline without LoRA methods of its own gets one folder a model, for
+    Wan 2.2's second expert has a file that is loaded into it alone, under the adapter's name:
+    `pipe.load_lora_weights(folder, weight_name="transformer_2_lora_weights.safetensors",
+    load_into_transformer_2=True, adapter_name=...)`. A pipeline without LoRA methods of its own
+    gets one folder a model, for
     `model.load_lora_adapter(folder / name, prefix=None, use_safetensors=True)`.
 
     Args:
@@ -169,12 +174,12 @@ def save_lora(
             )
         return
     known = inspect.signature(save).parameters
-    arguments: dict[str, Any] = {}
     for name, state in states.items():
-        arguments[f"{name}_lora_layers"] = state
-        if f"{name}_lora_adapter_metadata" in known:
-            arguments[f"{name}_lora_adapter_metadata"] = configs[name].to_dict()
-    save(folder, **arguments)
+        file, own = (SECOND_WEIGHTS, "transformer") if name == SECOND else (WEIGHTS, name)
+        arguments: dict[str, Any] = {f"{own}_lora_layers": state}
+        if f"{own}_lora_adapter_metadata" in known:
+            arguments[f"{own}_lora_adapter_metadata"] = configs[name].to_dict()
+        save(folder, weight_name=file, **arguments)
 
 
 def load_lora(models: Mapping[str, nn.Module], folder: Path) -> None:
@@ -185,9 +190,13 @@ def load_lora(models: Mapping[str, nn.Module], folder: Path) -> None:
     """
     for name, model in models.items():
         single = folder / name / WEIGHTS
-        saved = load_file(single if single.exists() else folder / WEIGHTS)
-        own = {key.removeprefix(f"{name}."): value for key, value in saved.items()
-               if single.exists() or key.startswith(f"{name}.")}  # fmt: skip
+        if single.exists():
+            own = load_file(single)
+        else:
+            file, prefix = (SECOND_WEIGHTS, "transformer") if name == SECOND else (WEIGHTS, name)
+            saved = load_file(folder / file)
+            own = {key.removeprefix(f"{prefix}."): value for key, value in saved.items()
+                   if key.startswith(f"{prefix}.")}  # fmt: skip
         expected = lora_state(model)
         shapes = {key: value.shape for key, value in own.items()}
         if shapes != {key: value.shape for key, value in expected.items()}:

@@ -93,10 +93,11 @@ class NFTTrainer(VideoTrainer):
         return total
 
     def _video_loss(self, group: Group, k: int, optimal: Tensor, trains: bool) -> Tensor:
-        """The loss of one video; one that was dropped counts 0, and may be NaN."""
+        """The loss of one video; a dropped one, whose latents may be NaN, counts 0."""
         args, row = self.args, group.row
         seed = seed_of(args.seed, self.state.global_step, row["index"], 2, k)
         draw = torch.Generator().manual_seed(seed)
+        levels = torch.Generator().manual_seed(self.seed_of_levels(row, 5, k))
         clean = group.latents[k : k + 1]
         if not trains:
             clean = torch.zeros_like(clean)
@@ -104,7 +105,7 @@ class NFTTrainer(VideoTrainer):
         process = forward_process(self.pipe.scheduler)
         losses = []
         for _ in range(args.noise_draws):
-            level = sample_noise_levels(1, generator=draw, shift=args.noise_shift)
+            level = sample_noise_levels(1, generator=levels, shift=args.noise_shift)
             noise = torch.randn(clean.shape, generator=draw).to(clean)
             noised = process.add_noise(clean, noise, level)
             prediction = denoise(self.pipe, noised, arguments)

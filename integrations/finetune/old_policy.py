@@ -65,7 +65,8 @@ class OldPolicy:
         """Go on from what `save` wrote."""
         state = load_file(Path(folder) / FILE)
         for name, model in self.denoisers.items():
-            own = {k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(name)}
+            prefix = f"{name}."
+            own = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
             set_lora_state(model, own, self.NAME)
 
 

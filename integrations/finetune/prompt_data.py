@@ -132,3 +132,16 @@ def _opened(path: Path) -> Image.Image:
             return ImageOps.exif_transpose(image).convert("RGB")
     except (UnidentifiedImageError, OSError) as error:
         raise ValueError(f"{str(path)!r} cannot be read as an image: {error}") from error
+
+
+class Numbered(Dataset[Mapping[str, Any]]):
+    """Rows with their number, which the seeds of their videos follow from."""
+
+    def __init__(self, rows: Any) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Mapping[str, Any]:
+        return {**self.rows[index], "index": index}

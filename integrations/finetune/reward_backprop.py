@@ -27,7 +27,7 @@ class RewardBackpropConfig(VideoTrainingArguments):
     method: str = setting(
         "draft: gradients through the last K steps; draft-lv: through the last step, over several "
         "noises; align-prop: through a random number of last steps up to K; refl: the predicted "
-        "clean video of one random late step.",
+        "clean video of one random late step. What is random is drawn once an optimizer step.",
         default="draft",
     )
     backprop_steps: int = setting("K, steps that gradients pass through.", default=1)
@@ -130,7 +130,7 @@ class RewardBackpropTrainer(VideoTrainer):
         """The row's video, with its graph; draft-lv: several ends of one."""
         args = self.args
         # The same for all rows of a step: under FSDP all processes take equally many steps.
-        depth = torch.Generator().manual_seed(seed_of(args.seed, self.state.global_step, 4))
+        depth = torch.Generator().manual_seed(seed_of(args.seed, self.state.global_step, 0, 4))
         if args.method == "refl":
             if not self._whole:  # once: the run of refl ends before its latents are seen
                 hook = LastSteps(0)

@@ -50,8 +50,9 @@ class LogSamples(TrainerCallback):
             return
         samples = []
         for number, row in enumerate(self.rows):
-            frames = trainer.decode(trainer.generate([row], [args.seed + number])).clamp(0, 1)
+            made = trainer.generate([row], [args.seed + number])
             if state.is_world_process_zero:
+                frames = trainer.decode(made).clamp(0, 1)
                 samples.append(self._sample(frames, row["prompt"]))
         if not state.is_world_process_zero:
             return

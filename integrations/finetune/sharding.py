@@ -1,21 +1,25 @@
 """FSDP2 on the denoisers of a pipeline, which calls them outside the module that a trainer wraps.
 
 Each denoiser is a unit of its own, so a call of the pipeline gathers its weights for as long as it
-runs, and each of its repeated blocks is a unit within it. All processes must call and differentiate
-the denoisers equally often: a call is a collective one.
+runs, and each of its repeated blocks is a unit within it. A call is a collective one: all processes
+must call and differentiate the same denoisers in the same order.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 from accelerate.utils import parse_flag_from_env
 from torch import nn
 from torch.distributed.fsdp.wrap import transformer_auto_wrap_policy
+from torch.distributed.tensor import DTensor
 from transformers import TrainerCallback, TrainingArguments
+from transformers.trainer import OPTIMIZER_NAME
 
 
 def check_sharding(args: TrainingArguments) -> None:
@@ -53,10 +57,14 @@ def check_sharding(args: TrainingArguments) -> None:
 def shard_denoisers(accelerator: Accelerator, denoisers: Mapping[str, nn.Module]) -> None:
     """Tell accelerate's FSDP2 which modules are units: the denoisers and their repeated blocks.
 
-    Types stay: mixed precision would round the LoRA weights on their way to where they are used.
+    The rest is set whatever was asked for. Types stay, since mixed precision would round the LoRA
+    weights on their way to where they are used. Units are sharded again after each call, or what is
+    written to their weights between two calls would be lost. Every process has loaded the weights.
     """
     plugin: Any = accelerator.state.fsdp_plugin
     plugin.mixed_precision_policy = None
+    plugin.reshard_after_forward = True
+    plugin.cpu_ram_efficient_loading = False
     plugin.auto_wrap_policy = transformer_auto_wrap_policy
     plugin.transformer_cls_names_to_wrap = sorted(
         {name for model in denoisers.values() for name in _units(model)}
@@ -69,9 +77,34 @@ def _units(model: nn.Module) -> set[str]:
     return {type(model).__name__, *(present & set(repeated or ()))}
 
 
-class MakeRoot(TrainerCallback):
-    """Lets FSDP2 see the wrapped module first, which the first module it sees is the root of."""
+def check_checkpoint(checkpoint: Path, *, sharded: bool) -> None:
+    """Raise where the optimizer's state is not written as this run reads it.
+
+    Raises:
+        ValueError: it was saved under FSDP and is read without it, or the other way.
+    """
+    plain = (checkpoint / OPTIMIZER_NAME).exists()
+    if plain == sharded:
+        was = "without" if plain else "under"
+        raise ValueError(
+            f"{checkpoint} was saved {was} FSDP, and its optimizer goes on only {was} it; launch "
+            "the run as it was begun, or begin a new one"
+        )
+
+
+class Sharding(TrainerCallback):
+    """Does for a sharded run what plain ones do by themselves; for those it changes nothing."""
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Before any pipeline calls a denoiser."""
+        """Call the wrapped module before a pipeline calls a part: the first is FSDP2's root."""
         kwargs["model"](lambda: None)
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Gradients of 0 for what no loss has reached, such as an expert of other noise levels."""
+        for parameter in kwargs["model"].parameters():
+            if (
+                isinstance(parameter, DTensor)
+                and parameter.requires_grad
+                and parameter.grad is None
+            ):
+                parameter.grad = torch.zeros_like(parameter)

@@ -20,8 +20,8 @@ from aigv_reward.integrations.diffusers.sampling_run import Hook, Interrupted, S
 
 Build = Callable[[str], Any]
 NAMES = (
-    "wan", "wan_unipc", "wan_i2v", "cogvideox", "cogvideox_dpm", "cogvideox_15", "ltx",
-    "ltx_timestep", "hunyuan_video", "hunyuan_video_15", "mochi", "animatediff",
+    "wan", "wan_unipc", "wan_22", "wan_i2v", "cogvideox", "cogvideox_dpm", "cogvideox_15",
+    "ltx", "ltx_timestep", "hunyuan_video", "hunyuan_video_15", "mochi", "animatediff",
     "animatediff_euler", "text_to_video_sd", "svd",
 )  # fmt: skip
 

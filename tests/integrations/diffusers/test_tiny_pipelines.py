@@ -12,6 +12,7 @@ from torch import Tensor
 NAMES = (
     "wan",
     "wan_unipc",
+    "wan_22",
     "wan_i2v",
     "cogvideox",
     "cogvideox_dpm",

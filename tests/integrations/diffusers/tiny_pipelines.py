@@ -209,6 +209,18 @@ def wan_unipc() -> Tiny:
     return made
 
 
+def wan_22() -> Tiny:
+    """Two experts: one for the noisier half of the levels, one for the other."""
+    pipe = WanPipeline(
+        **wan_parts(),
+        transformer=wan_transformer(),
+        transformer_2=wan_transformer(),
+        scheduler=FlowMatchEulerDiscreteScheduler(shift=3.0),
+        boundary_ratio=0.5,
+    )
+    return Tiny(pipe, dict(SMALL_WAN))
+
+
 def wan_i2v() -> Tiny:
     """Conditioned on the latents of the image alone, as in Wan 2.2."""
     pipe = WanImageToVideoPipeline(
@@ -565,6 +577,7 @@ def picture(width: int, height: int) -> Image.Image:
 BUILDERS: dict[str, Callable[[], Tiny]] = {
     "wan": wan,
     "wan_unipc": wan_unipc,
+    "wan_22": wan_22,
     "wan_i2v": wan_i2v,
     "cogvideox": cogvideox,
     "cogvideox_dpm": cogvideox_dpm,

@@ -36,6 +36,14 @@ def logged(folder: Path, name: str) -> dict[str, list[dict[str, float]]]:
     return steps
 
 
+def saved(folder: Path) -> dict[str, torch.Tensor]:
+    return {
+        f"{path.stem} {key}": weights
+        for path in folder.glob("*lora_weights.safetensors")
+        for key, weights in load_file(path).items()
+    }
+
+
 def assert_same(found: Any, expected: Any) -> None:
     assert len(found) == len(expected)
     for now, then in zip(found, expected, strict=True):
@@ -49,10 +57,7 @@ def test_two_processes_equal_one(ran: Path, name: str, kind: str) -> None:
     one = logged(ran, "one")[kind]
     assert len(one) == 3
     assert_same(logged(ran, name)[kind], one)
-    expected, found = (
-        load_file(ran / which / kind / "end" / "pytorch_lora_weights.safetensors")
-        for which in ("one", name)
-    )
+    found, expected = saved(ran / name / kind / "end"), saved(ran / "one" / kind / "end")
     assert found.keys() == expected.keys()
     for key, weights in expected.items():
         torch.testing.assert_close(found[key], weights, rtol=1e-3, atol=1e-5, msg=key)

@@ -110,6 +110,28 @@ def test_back_propagation_of_the_bundled_default(
     } <= set(made.state.log_history[0])
 
 
+@pytest.mark.parametrize("method", ["align-prop", "refl"])
+def test_the_rows_of_a_step_have_one_depth(trainer: Make, method: str) -> None:
+    """Processes that shard the denoiser call it equally often."""
+    made = trainer("backprop", "ltx", max_steps=6, method=method, backprop_steps=3, refl_start=0.0)
+    depths: list[int] = []
+
+    def count(*args: Any) -> None:
+        depths[-1] += torch.is_grad_enabled() if method == "align-prop" else 1
+
+    made.denoisers["transformer"].register_forward_pre_hook(count)
+    videos = made._videos
+
+    def watched(*args: Any) -> Any:
+        depths.append(0)
+        return videos(*args)
+
+    made._whole = True
+    made._videos = watched
+    made.train()
+    assert depths[::2] == depths[1::2] and len(depths) == 12 and len(set(depths)) > 1
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_resumed_run_is_the_run(trainer: Make, kind: str, tmp_path: Path) -> None:
     settings: dict[str, Any] = {
@@ -189,8 +211,10 @@ def test_rewards_by_dimension_are_normalised_before_they_are_weighted(trainer: M
     assert made._batch is not None and float(made._batch.advantages[0].values.abs().max()) < 5
 
 
+@pytest.mark.parametrize("together", [1, 4])
 @pytest.mark.parametrize("kind", ["grpo", "dpo", "nft"])
-def test_a_failed_reward_is_masked_and_counted(trainer: Make, kind: str) -> None:
+def test_a_failed_reward_is_masked_and_counted(trainer: Make, kind: str, together: int) -> None:
+    settings = {"max_steps": 2, "learning_rate": 1e-3, "generation_batch_size": together}
     calls = {"count": 0}
 
     def sometimes(frames: Tensor, prompts: Any, *, fps: Any = None) -> Tensor:
@@ -199,7 +223,7 @@ def test_a_failed_reward_is_masked_and_counted(trainer: Make, kind: str) -> None
             raise RuntimeError("no answer")
         return frames.mean(dim=(1, 2, 3, 4))
 
-    made = trainer(kind, "ltx", reward=sometimes, max_steps=2, learning_rate=1e-3)
+    made = trainer(kind, "ltx", reward=sometimes, **settings)
     made.train()
     assert logged(made, "reward/failed") == [0.25, 0.25]
     assert all(math.isfinite(loss) for loss in logged(made, "loss"))
@@ -208,7 +232,7 @@ def test_a_failed_reward_is_masked_and_counted(trainer: Make, kind: str) -> None
         raise RuntimeError("no answer")
 
     with pytest.raises(RuntimeError, match="the reward failed for all 4 videos: RuntimeError: no"):
-        trainer(kind, "ltx", reward=never, max_steps=1).train()
+        trainer(kind, "ltx", reward=never, **settings).train()
 
 
 @pytest.mark.parametrize("kind", ["grpo", "nft"])

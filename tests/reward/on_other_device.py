@@ -1,0 +1,71 @@
+"""Scores and gradients on the CPU and on a pretended accelerator, as JSON.
+
+python -m tests.reward.on_other_device VIDEO
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from aigv_reward import Draws, LowerBoundReward, VideoReward
+from tests.other_device import NAME, Device, Elsewhere, set_up
+
+TWO = Draws(2)
+PROMPTS = ["a cat", "a dog in the snow"]
+
+
+def measured(device: str, path: str) -> dict[str, Any]:
+    """What is asked of a reward on a device; lists of numbers."""
+    reward = VideoReward.from_pretrained("lite", device=device)
+    draw = torch.Generator().manual_seed(0)
+    frames = torch.rand(2, 16, 3, 64, 96, generator=draw)
+
+    def graded(score: Any) -> list[Tensor]:
+        pixels = frames.to(device).clone().requires_grad_()
+        values = score(pixels)
+        values.sum().backward()
+        assert values.device == pixels.device
+        assert pixels.grad is not None
+        return [values, pixels.grad]
+
+    found = {
+        "reward": graded(lambda pixels: reward(pixels, PROMPTS, fps=8)),
+        "lower bound": graded(
+            lambda pixels: LowerBoundReward(reward, draws=TWO)(pixels, PROMPTS, fps=8)
+        ),
+        "file": [reward.score([path], PROMPTS[:1]).overall],
+        "files, bytes and arrays": [
+            reward.score([path, frames[0], frames[1].permute(0, 2, 3, 1).numpy()], fps=8).technical
+        ],
+        "windows": [reward.score([path], clips=2).motion],
+        "spread": list((reward.score([path], return_std=True, draws=TWO).std or {}).values()),
+    }
+    reward.to(device, torch.bfloat16)
+    found["bfloat16"] = [reward.score([path]).overall]
+    return {
+        name: [[float(x) for x in value.detach().cpu().flatten()[:50]] for value in values]
+        for name, values in found.items()
+    }
+
+
+def mixing_is_refused() -> bool:
+    try:
+        torch.ones(2, device=NAME) + torch.ones(2)
+    except RuntimeError as error:
+        return "and of the CPU" in str(error)
+    return False
+
+
+if __name__ == "__main__":
+    set_up()
+    cpu = measured("cpu", sys.argv[1])
+    with Device():
+        assert isinstance(torch.ones(2, device=NAME), Elsewhere)
+        result = {"cpu": cpu, "elsewhere": measured(NAME, sys.argv[1])}
+        result["refused"] = mixing_is_refused()
+    print(json.dumps(result))
