@@ -1,7 +1,7 @@
 """A pretended accelerator: its tensors compute on the CPU and refuse to meet those of the CPU.
 
 What is true of every accelerator is true here: tensors of two devices do not mix, and memory of one
-is not read as that of the other. As on Apple's, there is no float64.
+is not read as that of the other. As on Apple's there may be no float64.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ class Elsewhere(Tensor):
     """A tensor of the pretended device; `raw` has its numbers."""
 
     raw: Tensor
+    float64 = True
 
     @staticmethod
     def __new__(cls, raw: Tensor) -> Elsewhere:
-        if raw.dtype == torch.float64:
+        if raw.dtype == torch.float64 and not cls.float64:
             raise TypeError(f"{NAME} has no float64")
         made = Tensor._make_wrapper_subclass(
             cls,
@@ -90,9 +91,27 @@ def _raw(value: Any) -> Any:
     return value.raw if isinstance(value, Elsewhere) else value
 
 
-def set_up() -> None:
-    """Tell torch of the device; it cannot be undone in this process."""
-    backend_registration._setup_privateuseone_for_python_backend(NAME)
+class Backend(backend_registration._DummyBackendModule):
+    """What torch asks of `torch.elsewhere`."""
+
+    def get_amp_supported_dtype(self) -> list[torch.dtype]:
+        return [torch.bfloat16]
+
+    def get_rng_state(self, device: Any = None) -> Tensor:
+        return torch.zeros(0, dtype=torch.uint8)
+
+    def set_rng_state(self, state: Tensor, device: Any = None) -> None:
+        pass
+
+
+def set_up(*, float64: bool = True) -> None:
+    """Tell torch of the device; it cannot be undone in this process.
+
+    Args:
+        float64: whether the device has it.
+    """
+    Elsewhere.float64 = float64
+    backend_registration._setup_privateuseone_for_python_backend(NAME, Backend())
     # `torch.tensor(..., device=NAME)` is made on the CPU and then moved, which the mode sees.
     torch._C._set_only_lift_cpu_tensors(True)
     # `module.to` would change what a parameter says of itself and not its numbers.

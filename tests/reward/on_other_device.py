@@ -62,7 +62,7 @@ def mixing_is_refused() -> bool:
 
 
 if __name__ == "__main__":
-    set_up()
+    set_up(float64=False)
     cpu = measured("cpu", sys.argv[1])
     with Device():
         assert isinstance(torch.ones(2, device=NAME), Elsewhere)
