@@ -1,6 +1,6 @@
 """Hooks and trainers on the CPU and on a pretended accelerator, as JSON.
 
-python -m tests.integrations.on_other_device FOLDER PIPELINE ...
+python -m tests.integrations.on_other_device FOLDER TRAINER[,TRAINER] PIPELINE ...
 """
 
 from __future__ import annotations
@@ -66,14 +66,16 @@ def trained(build: Any, name: str, kind: str, folder: Path, device: str) -> list
     return [entry[name] for entry in logs for name in ("loss", "grad_norm", "reward/total")]
 
 
-def measured(folder: Path, names: list[str], build: Any, device: str) -> dict[str, Any]:
+def measured(
+    folder: Path, kinds: list[str], names: list[str], build: Any, device: str
+) -> dict[str, Any]:
     os.environ["ACCELERATE_TORCH_DEVICE"] = device
     found = {}
     for name in names:
         made = build(name)
         made.pipe.to(device)
         found[name] = hooks(made)
-        for kind in KINDS:
+        for kind in kinds:
             found[name][kind] = trained(build, name, kind, folder, device)
     return found
 
@@ -81,9 +83,9 @@ def measured(folder: Path, names: list[str], build: Any, device: str) -> dict[st
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
     build = tiny_pipelines().build
-    folder, names = Path(sys.argv[1]), sys.argv[2:]
+    folder, kinds, names = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
     set_up()
-    result = {"cpu": measured(folder, names, build, "cpu")}
+    result = {"cpu": measured(folder, kinds, names, build, "cpu")}
     with Device():
-        result[NAME] = measured(folder, names, build, NAME)
+        result[NAME] = measured(folder, kinds, names, build, NAME)
     (folder / "found.json").write_text(json.dumps(result))

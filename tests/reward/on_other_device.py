@@ -15,15 +15,14 @@ from torch import Tensor
 from aigv_reward import Draws, LowerBoundReward, VideoReward
 from tests.other_device import NAME, Device, Elsewhere, set_up
 
-TWO = Draws(2)
-PROMPTS = ["a cat", "a dog in the snow"]
+PROMPTS = ["a cat"]
 
 
 def measured(device: str, path: str) -> dict[str, Any]:
     """What is asked of a reward on a device; lists of numbers."""
     reward = VideoReward.from_pretrained("lite", device=device)
     draw = torch.Generator().manual_seed(0)
-    frames = torch.rand(2, 16, 3, 64, 96, generator=draw)
+    frames = torch.rand(1, 16, 3, 64, 96, generator=draw)
 
     def graded(score: Any) -> list[Tensor]:
         pixels = frames.to(device).clone().requires_grad_()
@@ -33,17 +32,12 @@ def measured(device: str, path: str) -> dict[str, Any]:
         assert pixels.grad is not None
         return [values, pixels.grad]
 
+    bounded = LowerBoundReward(reward, draws=Draws(2))
     found = {
-        "reward": graded(lambda pixels: reward(pixels, PROMPTS, fps=8)),
-        "lower bound": graded(
-            lambda pixels: LowerBoundReward(reward, draws=TWO)(pixels, PROMPTS, fps=8)
-        ),
-        "file": [reward.score([path], PROMPTS[:1]).overall],
-        "files, bytes and arrays": [
-            reward.score([path, frames[0], frames[1].permute(0, 2, 3, 1).numpy()], fps=8).technical
+        "lower bound": graded(lambda pixels: bounded(pixels, PROMPTS, fps=8)),
+        "files and arrays": [
+            reward.score([path, frames[0].permute(0, 2, 3, 1).numpy()], fps=8).technical
         ],
-        "windows": [reward.score([path], clips=2).motion],
-        "spread": list((reward.score([path], return_std=True, draws=TWO).std or {}).values()),
     }
     reward.to(device, torch.bfloat16)
     found["bfloat16"] = [reward.score([path]).overall]
