@@ -20,7 +20,7 @@ def test_hooks_and_a_trainer_on_another_device(tmp_path: Path) -> None:
             "-m",
             "tests.integrations.on_other_device",
             tmp_path,
-            "backprop,nft",
+            "nft",
             "ltx",
         ],
         capture_output=True,
