@@ -27,6 +27,7 @@ from peft import LoraConfig
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
+from widths import build_model
 
 from aigv_reward import VideoReward
 from aigv_reward.integrations.diffusers import decode_latents
@@ -176,7 +177,12 @@ def main() -> None:
         for size in sizes:
             with LiveTensors() as live, flash_attention():
                 pipe = wan(getattr(torch, options.dtype), options.small)
-                reward = VideoReward.from_pretrained(gradient_checkpointing=True)
+                model = build_model(small=True, device=META) if options.small else None
+                reward = (
+                    VideoReward.from_pretrained(gradient_checkpointing=True)
+                    if model is None
+                    else VideoReward(model)
+                )
                 cast(nn.Module, reward.model).to(META)
                 step(pipe, reward, size, calls, window)
             cells.append(f"{live.peak / 2**30:.2f} GiB")
