@@ -55,7 +55,7 @@ def assert_same(found: Any, expected: Any) -> None:
 def test_two_processes_equal_one(ran: Path, name: str, kind: str) -> None:
     """The same prompts, noises, losses, gradients and LoRA, whoever does them."""
     one = logged(ran, "one")[kind]
-    assert len(one) == 3
+    assert len(one) == 2
     assert_same(logged(ran, name)[kind], one)
     found, expected = saved(ran / name / kind / "end"), saved(ran / "one" / kind / "end")
     assert found.keys() == expected.keys()
@@ -76,6 +76,6 @@ def test_a_sharded_run_resumes(ran: Path) -> None:
     """Exactly; and its checkpoint holds no frozen weights."""
     sharded = logged(ran, "sharded")
     assert sharded["resumed"] == sharded["nft"]
-    files = {path.name for path in (ran / "sharded" / "nft" / "checkpoint-2").iterdir()}
+    files = {path.name for path in (ran / "sharded" / "nft" / "checkpoint-1").iterdir()}
     assert {"pytorch_lora_weights.safetensors", "old_policy.safetensors", "optimizer.bin"} <= files
     assert not any(name.startswith("pytorch_model") for name in files)

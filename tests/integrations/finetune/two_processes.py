@@ -25,7 +25,7 @@ KINDS: dict[str, tuple[str, Any, Any, dict[str, Any]]] = {
         "ltx",
         finetune.RewardBackpropTrainer,
         finetune.RewardBackpropConfig,
-        {"sample_steps": 2},
+        {"sample_steps": 1},
     ),
     "grpo": (
         "wan_22",
@@ -76,7 +76,7 @@ def train(rank: int, count: int, out: Path, shard: bool, build: Any) -> None:
             made = build(pipeline)
             settings = {
                 "output_dir": str(out / kind),
-                "max_steps": 3,
+                "max_steps": 2,
                 "per_device_train_batch_size": 2 // count,
                 "learning_rate": 1e-2,
                 "lora_rank": 2,
@@ -93,7 +93,7 @@ def train(rank: int, count: int, out: Path, shard: bool, build: Any) -> None:
             return cls(made.pipe, warmth, args, prompts)
 
         resumes = shard and kind == "nft"
-        first = trainer(save_strategy="steps", save_steps=2) if resumes else trainer()
+        first = trainer(save_strategy="steps", save_steps=1) if resumes else trainer()
         first.train()
         first.save_model(str(out / kind / "end"))
         found[kind] = logged(first)
@@ -101,7 +101,7 @@ def train(rank: int, count: int, out: Path, shard: bool, build: Any) -> None:
             assert all(isinstance(weight, DTensor) for weight in first.model.parameters())
         if resumes:
             again = trainer()
-            again.train(resume_from_checkpoint=str(out / kind / "checkpoint-2"))
+            again.train(resume_from_checkpoint=str(out / kind / "checkpoint-1"))
             found["resumed"] = logged(again)
     if rank == 0:
         out.with_suffix(".json").write_text(json.dumps(found))
