@@ -163,7 +163,7 @@ class ItemScorer:
         columns: list[dict[str, Any]] = [{} for _ in prepared]
         calibration = self.reward.model.config.calibration or {}
         for name, values in scores.items():
-            means = values.detach().double().cpu().view(len(prepared), -1).mean(dim=1).tolist()
+            means = values.detach().cpu().double().view(len(prepared), -1).mean(dim=1).tolist()
             for row, value in zip(columns, means, strict=True):
                 row[name] = value
                 if name in calibration:

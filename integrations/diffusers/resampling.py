@@ -46,7 +46,7 @@ class Potentials:
 
     def add(self, rewards: Tensor) -> None:
         """Weigh the particles by the rewards (K,) of a look."""
-        rewards = rewards.double().cpu()
+        rewards = rewards.cpu().double()
         if self.potential == "sum":
             change = rewards
         elif self.potential == "difference":

@@ -169,7 +169,7 @@ class HackingWatch:
                 or a limit on what was not observed in the first `baseline` observations.
         """
         columns = {name: videos[name] for name in STATISTICS if name != "diversity"}
-        looks = videos["look"].double().cpu()
+        looks = videos["look"].cpu().double()
         apart = diversity(looks, torch.tensor(self._looks, dtype=torch.float64).reshape(
             -1, looks.shape[1]
         ))  # fmt: skip
@@ -180,7 +180,7 @@ class HackingWatch:
                 raise ValueError(f"a score is named {name!r}, as a statistic is; rename it")
             if column.numel():
                 columns[name] = column
-        values = {name: float(column.double().mean()) for name, column in columns.items()}
+        values = {name: float(column.cpu().double().mean()) for name, column in columns.items()}
         for name, value in values.items():
             if not math.isfinite(value):
                 raise ValueError(f"{name} is {value}; leave out the videos that have no score")

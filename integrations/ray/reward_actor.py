@@ -123,7 +123,7 @@ class RewardActor:
             )
         rows: list[dict[str, Any]] = [{} for _ in views]
         for name, values in scores.items():
-            means = values.double().cpu().view(len(views), -1).mean(dim=1).tolist()
+            means = values.cpu().double().view(len(views), -1).mean(dim=1).tolist()
             for row, value in zip(rows, means, strict=True):
                 row[name] = value
         return rows

@@ -6,16 +6,22 @@ python -m tests.reward.on_other_device VIDEO
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+import aigv_reward
 from aigv_reward import Draws, LowerBoundReward, VideoReward
+from aigv_reward.corpus.item import Item, stamp_of
+from aigv_reward.corpus.item_scoring import ItemScorer, ScorerSettings
 from tests.other_device import NAME, Device, Elsewhere, set_up
 
 PROMPTS = ["a cat"]
+BUNDLED = str(Path(aigv_reward.__file__).parent / "checkpoints" / "lite")
 
 
 def measured(device: str, path: str) -> dict[str, Any]:
@@ -39,6 +45,10 @@ def measured(device: str, path: str) -> dict[str, Any]:
             reward.score([path, frames[0].permute(0, 2, 3, 1).numpy()], fps=8).technical
         ],
     }
+    scorer = ItemScorer(ScorerSettings(BUNDLED, device, ("technical", "overall")))
+    (row,) = scorer([Item(b"clip", "file", os.fsencode(path), stamp=stamp_of(path))])
+    assert row["status"] == "ok", row
+    found["a corpus"] = [torch.tensor([row["technical"], row["overall"]])]
     reward.to(device, torch.bfloat16)
     found["bfloat16"] = [reward.score([path]).overall]
     return {

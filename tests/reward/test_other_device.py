@@ -29,7 +29,7 @@ def test_a_reward_on_another_device_scores_as_on_the_cpu(tmp_path: Path) -> None
     result = json.loads(ran.stdout)
     assert result["refused"]  # that tensors of two devices meet
     cpu, elsewhere = result["cpu"], result["elsewhere"]
-    assert cpu.keys() == elsewhere.keys() and len(cpu) == 3
+    assert cpu.keys() == elsewhere.keys() and len(cpu) == 4
     for name, expected in cpu.items():
         tolerance = 2e-2 if name == "bfloat16" else 2e-5
         for found, values in zip(elsewhere[name], expected, strict=True):
