@@ -84,8 +84,9 @@ def check_checkpoint(checkpoint: Path, *, sharded: bool) -> None:
         ValueError: it was saved under FSDP and is read without it, or the other way.
     """
     plain = (checkpoint / OPTIMIZER_NAME).exists()
-    if plain == sharded:
-        was = "without" if plain else "under"
+    other = plain if sharded else not plain and any(checkpoint.glob("optimizer*"))
+    if other:
+        was = "without" if sharded else "under"
         raise ValueError(
             f"{checkpoint} was saved {was} FSDP, and its optimizer goes on only {was} it; launch "
             "the run as it was begun, or begin a new one"
@@ -101,10 +102,6 @@ class Sharding(TrainerCallback):
 
     def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Gradients of 0 for what no loss has reached, such as an expert of other noise levels."""
-        for parameter in kwargs["model"].parameters():
-            if (
-                isinstance(parameter, DTensor)
-                and parameter.requires_grad
-                and parameter.grad is None
-            ):
-                parameter.grad = torch.zeros_like(parameter)
+        for weight in kwargs["model"].parameters():
+            if isinstance(weight, DTensor) and weight.requires_grad and weight.grad is None:
+                weight.grad = torch.zeros_like(weight)

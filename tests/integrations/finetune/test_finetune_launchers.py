@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from aigv_reward.integrations.finetune import FlowGRPOConfig
+from aigv_reward.integrations.finetune.sharding import check_checkpoint
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,23 @@ def test_fsdp_by_an_accelerate_file(
         return
     with pytest.raises(ValueError, match=message):
         FlowGRPOConfig(output_dir=str(tmp_path), use_cpu=True)
+
+
+@pytest.mark.parametrize(
+    "files, saved", [(["optimizer.pt"], False), (["optimizer.bin"], True), ([], None)]
+)
+def test_an_optimizer_goes_on_as_it_was_saved(
+    tmp_path: Path, files: list[str], saved: bool | None
+) -> None:
+    """`save_only_model` leaves none, and transformers begins a new one."""
+    for name in files:
+        (tmp_path / name).touch()
+    for sharded in (False, True):
+        if saved is None or saved == sharded:
+            check_checkpoint(tmp_path, sharded=sharded)
+            continue
+        with pytest.raises(ValueError, match=f"was saved {'under' if saved else 'without'} FSDP"):
+            check_checkpoint(tmp_path, sharded=sharded)
 
 
 @pytest.mark.parametrize(
