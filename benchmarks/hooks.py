@@ -79,7 +79,9 @@ def time_rows(options: argparse.Namespace) -> list[Row]:
     small, device = options.small, options.device
     model = build_model(small=True, device=device) if small else None
     reward = VideoReward(model) if model else VideoReward.from_pretrained(device=device)
-    sizes = {**SIZES, "num_inference_steps": 4 if small else STEPS}
+    sizes = {**SIZES, "num_inference_steps": STEPS}
+    if small:
+        sizes |= {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 4}
     steps = sizes["num_inference_steps"]
     guided = steps - int(LATE * steps)
 
@@ -224,7 +226,10 @@ def size_of(text: str) -> tuple[int, int, int]:
 def measure(way: str, options: argparse.Namespace) -> None:
     """The peak after one gradient."""
     pipe, latents = real_decoder(options)
-    reward = VideoReward.from_pretrained(gradient_checkpointing=True).to(options.device)
+    if options.small:
+        reward = VideoReward(build_model(small=True, device=options.device))
+    else:
+        reward = VideoReward.from_pretrained(gradient_checkpointing=True, device=options.device)
     run(way, pipe, latents, reward)
     report_peak(options.device)
 
@@ -245,7 +250,8 @@ def main() -> None:
     begin(options)
     if options.peak is None:
         rows = time_rows(options)
-        print_table("Hooks on a small Wan, 17x64x96, the bundled reward", rows, options)
+        title = "Hooks on a small Wan, 17x64x96, the bundled reward"
+        print_table("Hooks on a tiny Wan" if options.small else title, rows, options)
         title = "A guided step's gradient, Wan's VAE at its published widths, random weights"
         print_table(title, memory_rows(options), options)
         return

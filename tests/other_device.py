@@ -6,6 +6,7 @@ is not read as that of the other. As on Apple's there may be no float64.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -102,6 +103,23 @@ class Backend(backend_registration._DummyBackendModule):
 
     def set_rng_state(self, state: Tensor, device: Any = None) -> None:
         pass
+
+
+def other_device(*, float64: bool = True) -> tuple[str, AbstractContextManager[Any]]:
+    """The name of this machine's accelerator, and what it is used in; else the pretended one's.
+
+    Before anything has gone backwards: torch counts devices then.
+
+    Args:
+        float64: whether the pretended one has it.
+    """
+    if torch.accelerator.is_available():
+        found = torch.accelerator.current_accelerator()
+        assert found is not None
+        torch.backends.cudnn.allow_tf32 = False
+        return found.type, nullcontext()
+    set_up(float64=float64)
+    return NAME, Device()
 
 
 def set_up(*, float64: bool = True) -> None:

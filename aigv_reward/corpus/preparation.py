@@ -38,7 +38,8 @@ def settings_for(
     """
     name = device or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        torch.empty(0, device=name if here else "cpu")
+        if here:
+            _check_device(torch.device(name))
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise ValueError(f"device {name!r} cannot be used ({reason}); try cpu") from error
@@ -61,6 +62,15 @@ def settings_for(
         "prompts_read": reads,
     }
     return settings, facts
+
+
+def _check_device(device: torch.device) -> None:
+    """Have torch refuse a device that is not there; a GPU that is there is left to its worker.
+
+    Whoever makes a tensor on a GPU holds hundreds of megabytes of it until the process ends.
+    """
+    if device.type != "cuda" or (device.index or 0) >= torch.cuda.device_count():
+        torch.empty(0, device=device)
 
 
 def worker_settings(

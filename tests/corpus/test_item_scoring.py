@@ -11,10 +11,12 @@ import signal
 import struct
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
+import torch
 from kill_runs import AIGV, kill_at_random, num_shards, start
 from typer.testing import CliRunner
 
@@ -22,7 +24,7 @@ from aigv_reward import VideoReward
 from aigv_reward.cli import app
 from aigv_reward.corpus import Run, plan_corpus
 from aigv_reward.corpus.inputs import find_corpus
-from aigv_reward.corpus.item_scoring import ItemScorer
+from aigv_reward.corpus.item_scoring import ItemScorer, ScorerSettings
 from aigv_reward.corpus.preparation import checkpoint_folder, settings_for, worker_settings
 from aigv_reward.distortions import encode_mp4, render_scene
 
@@ -154,6 +156,25 @@ def test_a_missing_device_or_dimension_is_named() -> None:
     settings, _ = settings_for(None, "cpu", ["overall"], 1, True)
     assert 1 <= len(worker_settings(settings, "auto", 100)) <= (os.cpu_count() or 1)
     assert len(worker_settings(settings, 8, 3)) == 3
+
+
+def test_a_worker_a_gpu_and_no_memory_of_it_besides(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two GPUs pretended. A tensor made on one here would fail the test: there is none."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    settings, _ = settings_for(None, None, None, 1, True)
+
+    def devices(settings: ScorerSettings, *asked: Any) -> list[str]:
+        return [one.device for one in worker_settings(settings, *asked)]
+
+    assert settings.device == "cuda"
+    assert devices(settings, "auto", 100) == ["cuda:0", "cuda:1"]
+    assert devices(settings, 3, 100) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert devices(settings, "auto", 1) == ["cuda:0"]
+    second, _ = settings_for(None, "cuda:1", None, 1, True)
+    assert devices(second, "auto", 100) == ["cuda:1"]
+    with pytest.raises(ValueError, match="device 'cuda:2' cannot be used"):
+        settings_for(None, "cuda:2", None, 1, True)
 
 
 def test_the_command_goes_on_after_kill_9_and_ctrl_c(broken: Path, tmp_path: Path) -> None:

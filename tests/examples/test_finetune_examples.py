@@ -14,7 +14,9 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 RECIPES = EXAMPLES / "wan2.1-1.3b"
-SIZE = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 2}
+SIZE = {
+    "height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 2, "max_sequence_length": 32,
+}  # fmt: skip
 OWN: dict[str, list[str]] = {
     "backprop": ["--method", "draft"],
     "grpo": ["--group_size", "2", "--generation_batch_size", "2"],

@@ -1,4 +1,4 @@
-"""Hooks and trainers on the CPU and on a pretended accelerator, as JSON.
+"""Hooks and trainers on the CPU and on an accelerator, as JSON.
 
 python -m tests.integrations.on_other_device FOLDER TRAINER[,TRAINER] PIPELINE ...
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from aigv_reward import FilterRules
 from aigv_reward.integrations.diffusers import RewardFilter, RewardGuidance, best_of_n, steer
 from tests.integrations.finetune.two_processes import KINDS, tiny_pipelines
-from tests.other_device import NAME, Device, set_up
+from tests.other_device import other_device
 
 ANYBODY = FilterRules(minimum={"overall": -100.0})
 
@@ -84,8 +84,8 @@ if __name__ == "__main__":
     logging.disable(logging.WARNING)
     build = tiny_pipelines().build
     folder, kinds, names = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
-    set_up()
+    name, in_use = other_device()
     result = {"cpu": measured(folder, kinds, names, build, "cpu")}
-    with Device():
-        result[NAME] = measured(folder, kinds, names, build, NAME)
+    with in_use:
+        result["elsewhere"] = measured(folder, kinds, names, build, name)
     (folder / "found.json").write_text(json.dumps(result))

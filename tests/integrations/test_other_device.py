@@ -1,4 +1,4 @@
-"""Hooks and trainers on a pretended accelerator, for lack of one: nothing may stay on the CPU."""
+"""Hooks and trainers on an accelerator, or a pretended one for lack of it."""
 
 from __future__ import annotations
 

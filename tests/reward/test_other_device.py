@@ -1,4 +1,4 @@
-"""An accelerator that is pretended, for lack of one: nothing may stay on the CPU, or be float64."""
+"""On an accelerator, or a pretended one: no float64, and nothing stays on the CPU."""
 
 from __future__ import annotations
 

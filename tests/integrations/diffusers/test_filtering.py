@@ -88,7 +88,7 @@ def test_one_good_candidate_keeps_its_batch(tiny: Build) -> None:
 
 def test_it_raises_the_mean_reward_of_what_is_finished(tiny: Build) -> None:
     """Early scores order the finished ones, so that giving up the lower half raises the mean."""
-    made = tiny("wan")
+    made = tiny("ltx")
     plain, early = [], []
     with RewardFilter(made.pipe, warmth, ANYBODY, looks=[0.5]) as watch:
         for seed in range(16):

@@ -64,14 +64,14 @@ def test_it_raises_the_reward_and_leaves_the_pipeline_as_it_was(
 
 
 def test_many_seeds(tiny: Build) -> None:
-    added = gains(tiny("wan"), warmth, range(10), scale=20.0, start=0.75)
+    added = gains(tiny("ltx"), warmth, range(10), scale=20.0, start=0.75)
     wins = sum(gain > 0 for gain in added)
     assert binomtest(wins, len(added), alternative="greater").pvalue < 0.01
 
 
 def test_with_the_bundled_default(tiny: Build, light_checkpoint: Path) -> None:
     reward = VideoReward.from_pretrained(light_checkpoint)
-    added = gains(tiny("wan"), reward, range(6), scale=5.0, start=0.75)
+    added = gains(tiny("ltx"), reward, range(6), scale=5.0, start=0.75)
     wins = sum(gain > 0 for gain in added)
     assert binomtest(wins, len(added), alternative="greater").pvalue < 0.05
 

@@ -147,7 +147,7 @@ def test_it_raises_the_reward_over_plain_sampling(tiny: Build) -> None:
 
     By differences, on every pipeline: test_gains.py.
     """
-    made = tiny("wan")
+    made = tiny("ltx")
     given: dict[str, Any] = {"noise_level": 0.3, "particles": 4}
     wins = {"max": 0, "sum": 0}
     seeds = range(0, 24, 4)
@@ -163,7 +163,7 @@ def test_it_raises_the_reward_over_plain_sampling(tiny: Build) -> None:
 
 
 def test_with_the_bundled_default(tiny: Build, light_checkpoint: Path) -> None:
-    made = tiny("wan")
+    made = tiny("ltx")
     reward = VideoReward.from_pretrained(light_checkpoint)
     gains = []
     for seed in range(0, 18, 3):

@@ -407,7 +407,7 @@ def gains(trials: int, run: Callable[[int], Any]) -> list[float]:
 
 
 def test_the_best_of_four_beats_plain_sampling(tiny: Build) -> None:
-    made = tiny("wan")
+    made = tiny("ltx")
 
     def run(seed: int) -> Any:
         ranked = pick(made, n=4, batch_size=4, seed=seed)

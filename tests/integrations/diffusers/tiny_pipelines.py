@@ -394,7 +394,7 @@ def hunyuan_video_15() -> Tiny:
         text_encoder_2=t5(),
         vae=AutoencoderKLHunyuanVideo15(
             latent_channels=4,
-            block_out_channels=(16, 16, 16, 16),
+            block_out_channels=(8, 8, 8, 8),
             layers_per_block=1,
             spatial_compression_ratio=8,
             temporal_compression_ratio=4,

@@ -43,7 +43,9 @@ from aigv_reward.integrations.trl import (
 
 WORDS = "a cat dog red blue bright dark fast slow snow 1 2 3".split()
 PROMPTS = Dataset.from_list([{"prompt": "a cat"}, {"prompt": "a dog"}] * 8)
-SIZE = {"height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 2}
+SIZE = {
+    "height": 32, "width": 48, "num_frames": 5, "num_inference_steps": 2, "max_sequence_length": 32,
+}  # fmt: skip
 CLIPS = sorted(Path("examples/clips").resolve().glob("*.mp4"))
 TEMPLATE = "{% for m in messages %}{{ m['content'] }} {% endfor %}"
 
