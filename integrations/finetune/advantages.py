@@ -73,7 +73,7 @@ def group_advantages(
     References: Flow-GRPO (arXiv 2505.05470), section 3; GDPO (arXiv 2601.05242).
     """
     columns, valid = _checked(rewards, group_size, weights, combine, valid)
-    grouped = valid.reshape(-1, group_size)  # (G, K)
+    grouped = valid.cpu().reshape(-1, group_size)  # (G, K)
     if combine == "sum_then_normalise":
         total = torch.stack(list(columns.values())).sum(dim=0)
         combined, varies = _normalised(total.reshape(-1, group_size), grouped, min_std)
@@ -92,9 +92,11 @@ def group_advantages(
     first = next(iter(rewards.values()))
     values = combined.clamp(-CLAMP, CLAMP) * varies[:, None]
     return Advantages(
-        values=values.flatten().to(torch.promote_types(first.dtype, torch.float32)),
+        values=values.flatten()
+        .to(torch.promote_types(first.dtype, torch.float32))
+        .to(first.device),
         valid=valid,
-        trains=(grouped & varies[:, None]).flatten(),
+        trains=(grouped & varies[:, None]).flatten().to(valid.device),
         failed=int((~valid).sum()),
         dropped_groups=int((~varies).sum()),
         zero_variance_share=float((enough & ~varies).sum()) / judged if judged else 0.0,
@@ -169,8 +171,8 @@ def _checked(
     counted = _counted(rewards, weights)
     columns = {}
     for name, weight in counted.items():
-        column = rewards[name].detach().double()
-        wrong = valid & ~column.isfinite()
+        column = rewards[name].detach().cpu().double()  # float64: not every accelerator has it
+        wrong = valid.cpu() & ~column.isfinite()
         if wrong.any():
             row = int(wrong.nonzero()[0])
             raise ValueError(
@@ -178,7 +180,7 @@ def _checked(
                 "valid"
             )
         scale = weight if combine == "sum_then_normalise" else 1.0
-        columns[name] = scale * column.where(valid, 0.0)
+        columns[name] = scale * column.where(valid.cpu(), 0.0)
     return columns, valid
 
 

@@ -263,7 +263,7 @@ class VideoTrainer(Trainer):
 
     def record(self, name: str, values: Tensor | float) -> None:
         """Count values in the mean that the next log shows."""
-        column = torch.as_tensor(values, dtype=torch.float64).detach().flatten().cpu()
+        column = torch.as_tensor(values, dtype=torch.float64, device="cpu").detach().flatten()
         entry = self.sums[name]
         entry[0] += float(column.sum())
         entry[1] += len(column)

@@ -104,7 +104,7 @@ def dpo_loss(
     settled = difference.detach()
     return DPOLoss(
         loss=-logsigmoid(wanted).mean(),
-        accuracy=float((settled > 0).double().mean()),
+        accuracy=float((settled > 0).float().mean()),
         margin=float(settled.mean()),
         chosen_reward=float(better.detach().mean()),
         rejected_reward=float(worse.detach().mean()),

@@ -87,13 +87,13 @@ class ForwardProcess:
         if not bool(((levels > 0) & (levels <= 1)).all()):
             raise ValueError(f"levels are {levels.tolist()}; noise levels lie in (0, 1]")
         wide = torch.promote_types(clean.dtype, torch.float32)
-        levels = levels.to(device=clean.device, dtype=torch.float64)
+        levels = levels.to("cpu", torch.float64)  # which some accelerators do not have
         if self.alphas_cumprod is None:
             signal, sigma, timestep = self._flow(levels)
         else:
             signal, sigma, timestep = self._variance_preserving(levels, self.alphas_cumprod)
         x0, e = clean.to(wide), noise.to(wide)
-        a, s = _like(signal, clean).to(wide), _like(sigma, clean).to(wide)
+        a, s = _like(signal.to(wide), clean), _like(sigma.to(wide), clean)
         if self.prediction == "flow":
             sign = self.velocity_sign
             target, weights = sign * (e - x0), (torch.ones_like(signal), -sign * sigma)
@@ -103,7 +103,10 @@ class ForwardProcess:
             target, weights = a * e - s * x0, (signal, -sigma)
         else:
             target, weights = x0, (torch.zeros_like(signal), torch.ones_like(signal))
-        return Noised((a * x0 + s * e).to(clean.dtype), target, timestep, *weights)
+        columns = (timestep, *(each.to(wide) for each in weights))
+        return Noised(
+            (a * x0 + s * e).to(clean.dtype), target, *(each.to(clean.device) for each in columns)
+        )
 
     def _flow(self, levels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         count = self.train_timesteps
