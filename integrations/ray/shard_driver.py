@@ -1,9 +1,10 @@
 """Shards to actors until every shard's file is there, whatever happens to the actors.
 
-Plain actors with one task each, and not `ray.data.map_batches`: where an actor dies it is known
-what it was doing, so that a clip that kills it is found and its neighbours keep their rows. Ray
-Data drops the block that is queued behind, does not say which blocks it dropped, and takes seconds
-to start and to end each round.
+Plain actors with one task each, and not `ray.data.from_items(...).map_batches`: where an actor dies
+it is known what it was doing, so that a clip that kills it is found and its neighbours keep their
+rows. Ray Data does not say which rows it dropped, keeps an actor that has died for good in its pool
+and hangs once all have (ray-project/ray#62746), and takes `max_restarts` and `max_task_retries` no
+more from Ray 2.64 on.
 """
 
 from __future__ import annotations

@@ -14,14 +14,14 @@ sys.path.append(str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def cluster_address() -> Iterator[str]:
-    """A cluster of two CPUs that this process has joined."""
+    """A cluster of two CPUs, and of two GPUs that it believes in, that this process has joined."""
     paths = [str(REPOSITORY), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))
         environment.setenv("RAY_worker_niceness", "0")  # else all other tests go first
         from aigv_reward.integrations.ray.cluster import ray  # with telemetry off
 
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+        ray.init(num_cpus=2, num_gpus=2, include_dashboard=False, log_to_driver=False)
         try:
             yield ray.get_runtime_context().gcs_address
         finally:

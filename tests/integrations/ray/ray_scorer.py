@@ -62,6 +62,10 @@ class RayScorer:
         held = []
         while word == "EAT":  # all memory, 16 MiB at a time
             held.append(b"x" * (1 << 24))
+        if word == "GPU":  # that this process sees, by its number
+            time.sleep(self.delay)
+            seen = float(os.environ["CUDA_VISIBLE_DEVICES"])
+            return Prepared(item, {"status": "ok", "overall": seen})
         if word == "BAD":
             return Prepared(item, failure("error", "ValueError", "it is bad"))
         time.sleep(self.delay)
@@ -83,13 +87,15 @@ def run_on_ray(
     settings: RaySettings | None = None,
     limits: Limits = LIMITS,
     part: tuple[int, int] = (1, 1),
+    device: str = "cpu",
+    count: int = 1,
 ) -> Run:
     from aigv_reward.integrations.ray.cluster import cluster
     from aigv_reward.integrations.ray.score_corpus import score_missing_on_ray
 
     run = planned(inputs, out)
     with cluster():
-        score_missing_on_ray(run, settings or RaySettings(), "cpu", 1, part, limits)
+        score_missing_on_ray(run, settings or RaySettings(), device, count, part, limits)
     return run
 
 

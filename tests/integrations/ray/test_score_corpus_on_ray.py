@@ -164,6 +164,16 @@ def test_actors_that_cannot_start_end_the_run(
         driver.score((1, 1))
 
 
+@pytest.mark.usefixtures("cluster_address")
+def test_an_actor_a_gpu(texts: Texts, tmp_path: Path) -> None:
+    """No GPU is touched: the scorer says which one its process sees."""
+    clips = texts(*["GPU"] * 12)
+    run = run_on_ray(clips, tmp_path / "run", settings=RaySettings(0.2), device="cuda", count=2)
+    shards = [[row["overall"] for row in rows_of(run)[3 * k : 3 * k + 3]] for k in range(4)]
+    assert all(len(set(seen)) == 1 for seen in shards)
+    assert {seen[0] for seen in shards} == {0.0, 1.0}
+
+
 def test_one_cpu_stays_free_and_memory_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     has = {"CPU": 8.0, "GPU": 0.0, "memory": 30e9}
     monkeypatch.setattr(cluster_module, "ray", SimpleNamespace(cluster_resources=lambda: has))
