@@ -128,7 +128,7 @@ def main() -> None:
         print_table(title, rows, options)
         return
     for way in options.peak:
-        apart(partial(measure, way, options))
+        apart(partial(measure, way, options), options.device)
 
 
 if __name__ == "__main__":

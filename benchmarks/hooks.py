@@ -21,6 +21,7 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from timing import (
+    OUT_OF_MEMORY,
     Row,
     apart,
     begin,
@@ -52,6 +53,7 @@ PROMPT = "a lighthouse above a stormy sea"
 STEPS = 8
 CANDIDATES = 4
 WINDOW = 2
+GPU_GB = 48  # of which --gpu-size takes no more, whatever the card has
 LATE = 0.75  # guided steps: the last quarter
 
 
@@ -157,14 +159,15 @@ def real_decoder(options: argparse.Namespace) -> tuple[Any, Tensor]:
     """Wan's VAE at its published widths (narrow for --small), random weights, and latents."""
     torch.manual_seed(0)
     widths = {"base_dim": 8, "num_res_blocks": 1} if options.small else {}
-    vae: Any = AutoencoderKLWan(**widths)
     dtype = torch.bfloat16 if options.device.type == "cuda" else torch.float32
-    parts = {"vae": vae.eval().requires_grad_(False).to(options.device, dtype)}
-    if options.gpu_size and not options.small:  # stays in memory while the video is decoded
-        denoiser: Any = WanTransformer3DModel(
-            num_attention_heads=12, attention_head_dim=128, ffn_dim=8960, num_layers=30
-        )
-        parts["transformer"] = denoiser.to(options.device, dtype)
+    with options.device:
+        vae: Any = AutoencoderKLWan(**widths)
+        parts = {"vae": vae.eval().requires_grad_(False).to(dtype)}
+        if options.gpu_size and not options.small:  # stays in memory while the video is decoded
+            denoiser: Any = WanTransformer3DModel(
+                num_attention_heads=12, attention_head_dim=128, ffn_dim=8960, num_layers=30
+            )
+            parts["transformer"] = denoiser.to(dtype)
     frames, height, width = video_size(options)
     latents = torch.randn(1, 16, (frames - 1) // 4 + 1, height // 8, width // 8)
     pipe = SimpleNamespace(scheduler=FlowMatchEulerDiscreteScheduler(), **parts)
@@ -202,19 +205,43 @@ def memory_rows(options: argparse.Namespace) -> list[Row]:
     peaks = {way: peak for way, (peak,) in peaks_of(__file__, *shared, ways=WAYS).items()}
     size = "x".join(map(str, video_size(options)))
     beyond = {way: max(peaks[way] - peaks["nothing"], 1) for way in WAYS}
-    text = f"{size}, weights and libraries {peaks['nothing'] / 2**30:.2f} GiB"
+    text = f"{size}, weights and libraries {gib(peaks['nothing'])}"
     names = {
         "checkpointed": "checkpointed, chunked decode / vae.decode",
         "window": f"the same, a window of {WINDOW} latent frames / vae.decode",
     }
     rows = []
     for way, name in names.items():
-        remark = ", ".join(f"{each} {peaks[each] / 2**30:.2f} GiB" for each in (way, "plain"))
+        remark = ", ".join(f"{each} {gib(peaks[each])}" for each in (way, "plain"))
+        known = OUT_OF_MEMORY not in (peaks[way], peaks["plain"])
         rows += [
-            Row(f"peak memory: {name}", [peaks[way] / peaks["plain"]], remark=remark),
-            Row(f"beyond weights: {name}", [beyond[way] / beyond["plain"]], remark=text),
+            Row(
+                f"peak memory: {name}",
+                [peaks[way] / peaks["plain"]] if known else (),
+                remark=remark,
+            ),
+            Row(
+                f"beyond weights: {name}",
+                [beyond[way] / beyond["plain"]] if known else (),
+                remark=text,
+            ),
         ]
+    if options.gpu_size:
+        guided = peaks["checkpointed"]
+        rows.append(
+            Row(
+                f"GB that a guided step takes, {size}",
+                [] if guided == OUT_OF_MEMORY else [guided / 1e9],
+                GPU_GB,
+                remark=f"{gib(guided)}, a window {gib(peaks['window'])}; no more could be had",
+            )
+        )
     return rows
+
+
+def gib(peak: int) -> str:
+    """A peak as text."""
+    return "out of memory" if peak == OUT_OF_MEMORY else f"{peak / 2**30:.2f} GiB"
 
 
 def size_of(text: str) -> tuple[int, int, int]:
@@ -225,6 +252,11 @@ def size_of(text: str) -> tuple[int, int, int]:
 
 def measure(way: str, options: argparse.Namespace) -> None:
     """The peak after one gradient."""
+    if options.gpu_size and options.device.type == "cuda":
+        card = torch.cuda.get_device_properties(options.device).total_memory
+        torch.cuda.set_per_process_memory_fraction(
+            min(1.0, GPU_GB * 1e9 / card), options.device.index or 0
+        )
     pipe, latents = real_decoder(options)
     if options.small:
         reward = VideoReward(build_model(small=True, device=options.device))
@@ -256,7 +288,7 @@ def main() -> None:
         print_table(title, memory_rows(options), options)
         return
     for way in options.peak:
-        apart(partial(measure, way, options))
+        apart(partial(measure, way, options), options.device)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import multiprocessing
 import os
 import platform
@@ -20,6 +21,8 @@ import torch
 
 Clock = Literal["wall", "cpu"]
 Seconds = dict[str, list[float]]
+
+OUT_OF_MEMORY = -1
 
 CLOCKS: dict[Clock, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -110,11 +113,23 @@ def peaks_of(script: str, *arguments: str, ways: Sequence[str]) -> dict[str, lis
     return {way: said[i * each : (i + 1) * each] for i, way in enumerate(ways)}
 
 
-def apart(work: Callable[[], None]) -> None:
-    """Run `work` in a fork of this process, which has imported its libraries and no more.
+def apart(work: Callable[[], None], device: torch.device) -> None:
+    """Run `work` so that `report_peak` says what it takes, and nothing that ran before it.
 
-    Its memory counts as that of a process of its own, without the seconds of the imports.
+    On the CPU in a fork of this process, which has imported its libraries and no more: its memory
+    counts as that of a process of its own, without the seconds of the imports. A fork cannot use a
+    GPU, whose memory is counted anew instead; where it does not suffice, `OUT_OF_MEMORY` is said.
     """
+    if device.type == "cuda":
+        gc.collect()
+        torch.cuda.init()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+        try:
+            work()
+        except torch.OutOfMemoryError:
+            print(OUT_OF_MEMORY)
+        return
     child = multiprocessing.get_context("fork").Process(target=work)
     child.start()
     child.join()
