@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from aigv_reward.dimensions import DIMENSIONS
@@ -94,6 +94,10 @@ class CorpusRules:
         Raises:
             ValueError: an unknown key, or values that are refused.
         """
+        known = (*(one.name for one in fields(FilterRules)), *OWN)
+        for key in values:
+            if key not in known:
+                raise ValueError(f"unknown key {key!r} in the rules; choose {', '.join(known)}")
         rest = {key: value for key, value in values.items() if key not in OWN}
         own = {key: value for key, value in values.items() if key in OWN}
         if "top_k" in own:

@@ -175,6 +175,7 @@ def test_a_set_is_not_written_over_or_in_part(
     ("text", "said"),
     [
         ("minimun: {overall: 3}", "unknown key 'minimun' in the rules"),
+        ("top-k: {k: 1}", r"unknown key 'top-k' in the rules; choose minimum, .*, top_k, dup"),
         ("minimum: {overal: 3}", "unknown dimension 'overal'"),
         ("top_k: {n: 3}", "unknown key 'n' in top_k; choose k, per, by"),
         ("top_k: {k: 0}", "k of top_k is 0; give 1 or more"),
