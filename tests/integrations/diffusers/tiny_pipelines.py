@@ -49,6 +49,9 @@ from diffusers import (
     WanPipeline,
     WanTransformer3DModel,
 )
+from diffusers.models.transformers.transformer_hunyuan_video15 import (
+    HunyuanVideo15ByT5TextProjection,
+)
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
@@ -416,6 +419,8 @@ def hunyuan_video_15() -> Tiny:
         scheduler=FlowMatchEulerDiscreteScheduler(shift=7.0),
         guider=ClassifierFreeGuidance(guidance_scale=3.0),
     )
+    # Its inner width is the published one, 2048, whatever the others.
+    pipe.transformer.context_embedder_2 = HunyuanVideo15ByT5TextProjection(WIDTH_OF_TEXT, 16, 20)
     # The attention mask of this VAE holds for one video only.
     pipe.vae.enable_slicing()
     pipe.tokenizer_max_length = PROMPT_TOKENS
@@ -457,9 +462,9 @@ def mochi() -> Tiny:
 
 def stable_diffusion_vae() -> AutoencoderKL:
     return AutoencoderKL(
-        block_out_channels=(8, 8),
-        down_block_types=("DownEncoderBlock2D",) * 2,
-        up_block_types=("UpDecoderBlock2D",) * 2,
+        block_out_channels=(8, 8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 3,
+        up_block_types=("UpDecoderBlock2D",) * 3,
         latent_channels=4,
         norm_num_groups=2,
     )
@@ -477,13 +482,14 @@ def animatediff() -> Tiny:
             down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
             up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
             cross_attention_dim=WIDTH_OF_TEXT,
+            attention_head_dim=1,  # the number of heads
             norm_num_groups=2,
         ),
         motion_adapter=MotionAdapter(
             block_out_channels=(8, 8),
             motion_layers_per_block=1,
             motion_norm_num_groups=2,
-            motion_num_attention_heads=4,
+            motion_num_attention_heads=1,
         ),
         scheduler=DDIMScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="linear", clip_sample=False
