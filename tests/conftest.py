@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import json
 import os
+import shutil
+from pathlib import Path
 
 # Before anything imports huggingface_hub, which reads it once.
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -12,6 +15,8 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 import pytest
 import torch
 from hypothesis import settings
+
+import aigv_reward
 
 # Shared machines make a time limit on one example flaky; derandomised runs can be repeated.
 settings.register_profile("aigv_reward", deadline=None, derandomize=True)
@@ -37,3 +42,18 @@ def _same_draws() -> None:
 def _few_threads() -> None:
     """Tiny models run slower on many threads than on two."""
     torch.set_num_threads(min(torch.get_num_threads(), 2))
+
+
+@pytest.fixture(scope="session")
+def light_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled default, looking at fewer frames: a quarter of its time.
+
+    For tests that score or climb many times; what it does with all its frames is tested elsewhere.
+    """
+    folder = tmp_path_factory.mktemp("light") / "lite"
+    shutil.copytree(Path(aigv_reward.__file__).parent / "checkpoints" / "lite", folder)
+    config = json.loads((folder / "config.json").read_text())
+    for view, frames in (("key_frames", 1), ("fragments", 2), ("fast", 8)):
+        config["sampling"][view]["num_frames"] = frames
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import socket
@@ -17,6 +18,8 @@ def launch(work: Callable[..., None], count: int, *args: Any) -> int:
     """Call work(rank, *args) in each of some processes; returns the worst exit status."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
+    gc.collect()
+    gc.freeze()  # as in tests/conftest.py
     context = multiprocessing.get_context("fork")
     ranks = [
         context.Process(target=_process, args=(work, rank, count, port, args))

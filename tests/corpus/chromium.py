@@ -26,6 +26,11 @@ OPTIONS = (
 SECONDS = 60.0
 
 
+def executable() -> str | None:
+    """The path of Chromium or Chrome."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 class Chromium:
     """One Chromium with one tab.
 
@@ -35,7 +40,7 @@ class Chromium:
     """
 
     def __init__(self, profile: Path) -> None:
-        path = next(filter(None, map(shutil.which, NAMES)), None)
+        path = executable()
         if path is None:
             raise RuntimeError(MISSING)
         theirs, self._to = os.pipe()

@@ -11,6 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import chromium
 import pytest
 from chromium import Chromium
 from typer.testing import CliRunner, Result
@@ -79,6 +80,8 @@ def page(run: Run) -> Path:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
+    if chromium.executable() is None and "CI" not in os.environ:
+        pytest.skip(chromium.MISSING)
     made = Chromium(tmp_path_factory.mktemp("chromium") / "profile")
     yield made
     made.close()

@@ -305,9 +305,9 @@ def test_prompts_need_clips() -> None:
         audit(brightness, prompts=["a cat"])
 
 
-def test_the_bundled_default_on_one_clip() -> None:
+def test_the_bundled_default_on_one_clip(light_checkpoint: Path) -> None:
     """Noise lowers technical most, a shaken camera motion; both lower overall; it has gradients."""
-    lite = VideoReward.from_pretrained()
+    lite = VideoReward.from_pretrained(light_checkpoint)
     clean = read_video(EXAMPLES / "library_clean.mp4")
     settings = AuditSettings(
         distortions=("noise", "jitter"), variants=1, num_frames=16, side=256, steps=1

@@ -3,9 +3,7 @@ from __future__ import annotations
 import copy
 import gc
 import importlib.util
-import json
 import logging
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +11,6 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-
-import aigv_reward
 
 
 @pytest.fixture(scope="session")
@@ -55,21 +51,6 @@ def tiny(tiny_pipelines: ModuleType, _built: dict[str, Any]) -> Callable[[str], 
         return copy.deepcopy(_built[name])
 
     return make
-
-
-@pytest.fixture(scope="session")
-def light_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundled default, looking at fewer frames: a quarter of its time.
-
-    For tests that score or climb many times; what it does with all its frames is tested elsewhere.
-    """
-    folder = tmp_path_factory.mktemp("light") / "lite"
-    shutil.copytree(Path(aigv_reward.__file__).parent / "checkpoints" / "lite", folder)
-    config = json.loads((folder / "config.json").read_text())
-    for view, frames in (("key_frames", 1), ("fragments", 2), ("fast", 8)):
-        config["sampling"][view]["num_frames"] = frames
-    (folder / "config.json").write_text(json.dumps(config))
-    return folder
 
 
 @pytest.fixture(autouse=True, scope="session")

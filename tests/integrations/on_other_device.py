@@ -5,6 +5,7 @@ python -m tests.integrations.on_other_device FOLDER TRAINER[,TRAINER] PIPELINE .
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
@@ -83,6 +84,7 @@ def measured(
 if __name__ == "__main__":
     logging.disable(logging.WARNING)
     build = tiny_pipelines().build
+    gc.freeze()  # as in tests/conftest.py
     folder, kinds, names = Path(sys.argv[1]), sys.argv[2].split(","), sys.argv[3:]
     name, in_use = other_device()
     result = {"cpu": measured(folder, kinds, names, build, "cpu")}

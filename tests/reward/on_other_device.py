@@ -1,6 +1,6 @@
 """Scores and gradients on the CPU and on an accelerator, as JSON.
 
-python -m tests.reward.on_other_device VIDEO
+python -m tests.reward.on_other_device VIDEO CHECKPOINT
 """
 
 from __future__ import annotations
@@ -8,25 +8,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-import aigv_reward
 from aigv_reward import Draws, LowerBoundReward, VideoReward
 from aigv_reward.corpus.item import Item, stamp_of
 from aigv_reward.corpus.item_scoring import ItemScorer, ScorerSettings
 from tests.other_device import other_device
 
 PROMPTS = ["a cat"]
-BUNDLED = str(Path(aigv_reward.__file__).parent / "checkpoints" / "lite")
 
 
-def measured(device: str, path: str) -> dict[str, Any]:
+def measured(device: str, path: str, checkpoint: str) -> dict[str, Any]:
     """What is asked of a reward on a device; lists of numbers."""
-    reward = VideoReward.from_pretrained("lite", device=device)
+    reward = VideoReward.from_pretrained(checkpoint, device=device)
     draw = torch.Generator().manual_seed(0)
     frames = torch.rand(1, 16, 3, 64, 96, generator=draw)
 
@@ -45,7 +42,7 @@ def measured(device: str, path: str) -> dict[str, Any]:
             reward.score([path, frames[0].permute(0, 2, 3, 1).numpy()], fps=8).technical
         ],
     }
-    scorer = ItemScorer(ScorerSettings(BUNDLED, device, ("technical", "overall")))
+    scorer = ItemScorer(ScorerSettings(checkpoint, device, ("technical", "overall")))
     (row,) = scorer([Item(b"clip", "file", os.fsencode(path), stamp=stamp_of(path))])
     assert row["status"] == "ok", row
     found["a corpus"] = [torch.tensor([row["technical"], row["overall"]])]
@@ -67,7 +64,7 @@ def mixing_is_refused(device: str) -> bool:
 
 if __name__ == "__main__":
     name, in_use = other_device(float64=False)
-    result: dict[str, Any] = {"cpu": measured("cpu", sys.argv[1])}
+    result: dict[str, Any] = {"cpu": measured("cpu", *sys.argv[1:])}
     with in_use:
-        result |= {"elsewhere": measured(name, sys.argv[1]), "refused": mixing_is_refused(name)}
+        result |= {"elsewhere": measured(name, *sys.argv[1:]), "refused": mixing_is_refused(name)}
     print(json.dumps(result))

@@ -13,13 +13,21 @@ import torch
 from aigv_reward.distortions import encode_mp4
 
 
-def test_a_reward_on_another_device_scores_as_on_the_cpu(tmp_path: Path) -> None:
+def test_a_reward_on_another_device_scores_as_on_the_cpu(
+    light_checkpoint: Path, tmp_path: Path
+) -> None:
     """In a process of its own: that torch knows the device cannot be undone."""
     draw = torch.Generator().manual_seed(0)
     frames = torch.randint(0, 256, (20, 3, 64, 96), generator=draw, dtype=torch.uint8)
     encode_mp4(tmp_path / "clip.mp4", frames, 8.0)
     ran = subprocess.run(
-        [sys.executable, "-m", "tests.reward.on_other_device", tmp_path / "clip.mp4"],
+        [
+            sys.executable,
+            "-m",
+            "tests.reward.on_other_device",
+            tmp_path / "clip.mp4",
+            light_checkpoint,
+        ],
         capture_output=True,
         text=True,
         timeout=300,
