@@ -51,11 +51,12 @@ def best_of(
         untrained = tuple(name for name in names if name not in trained)
         ranks = ranked(selection.kept, top)
         sums = [weighted(row, weights) for row in selection.kept]
+        items = scored.items
     writer = row_writer(form, Columns(names, untrained, ranked=True, weighted="=" in by))
     for row, total in zip(selection.kept, sums, strict=True):
         writer.write(
             Row(
-                os.fsdecode(row["path_bytes"]),
+                os.fsdecode(items[row["ordinal"]].location),
                 {name: row[name] for name in names},
                 rank=ranks[row["ordinal"]][0],
                 weighted=total,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from aigv_reward.cli.errors import UsageError
+from aigv_reward.cli.errors import UsageError, note
 from aigv_reward.cli.output import emit as say
 from aigv_reward.cli.score_run import corpus_errors
 
@@ -44,12 +44,16 @@ def filter_command(
     No model is loaded: score once, filter many times.
     """
     with corpus_errors(out):
-        from aigv_reward.corpus import CorpusRules, filter_run
+        from aigv_reward.corpus import CorpusRules, Run, filter_run
 
         try:
             wanted = CorpusRules.from_yaml(rules)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        selection = filter_run(run, wanted, out, emit=emit, report=report)
+        scored = Run(run)
+        selection = filter_run(scored, wanted, out, emit=emit, report=report)
+        trained = scored.plan["checkpoint"].get("trained", wanted.dimensions)
+    if untrained := [name for name in wanted.dimensions if name not in trained]:
+        note(f"the rules use what this checkpoint was not trained for: {', '.join(untrained)}")
     kept, rejected = len(selection.kept), len(selection.rejected)
     say(f"kept {kept} of {kept + rejected} videos; wrote {out}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -136,10 +137,11 @@ def _kept(out: Path) -> str:
 
 
 def _tell(run: Run, part: tuple[int, int], form: Format, out: Path) -> None:
-    table = run.read(["path", "status", "error"], part=part)
+    table = run.read(["ordinal", "status", "error"], part=part)
     failed = [row for row in table.to_pylist() if row["status"] != "ok"]
     for row in failed[:NAMED]:
-        note(f"{row['path']}: {row['status']}: {row['error']}")
+        video = run.item(row["ordinal"])
+        note(f"{os.fsdecode(video.location)}: {row['status']}: {row['error']}")
     if len(failed) > NAMED:
         note(f"{len(failed) - NAMED} more failed; their rows in {str(out)!r} say why")
     summary = run.summary(part)

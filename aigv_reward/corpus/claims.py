@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from types import TracebackType
+from typing import Final
 
 PLAN = 1 << 40
 """The byte that stands for the plan; shard k is byte k."""
+
+NO_LOCKS: Final = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+"""What a file system says that has none."""
 
 
 class Claims:
     """Locks on the bytes of one file, which the kernel gives back when their process ends.
 
-    Locks are a process's, and they work over NFS. Where the system has none, two runners do the
-    same work twice and write the same files.
+    Locks are a process's, and they work over NFS. Where the system or its file system has none,
+    two runners do the same work twice and write the same files.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,6 +46,9 @@ class Claims:
             fcntl.lockf(self._handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB), 1, place)
         except (BlockingIOError, PermissionError):
             return False
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         return True
 
     def give(self, place: int) -> None:
@@ -49,4 +57,8 @@ class Claims:
             import fcntl
         except ModuleNotFoundError:
             return
-        fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, place)
+        try:
+            fcntl.lockf(self._handle, fcntl.LOCK_UN, 1, place)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise

@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 def contact_sheets(
     rows: Sequence[Row],
-    names: Sequence[str],
+    names: Mapping[str, str],
     lines: Mapping[str, Sequence[Line]],
     removed: Collection[int],
     previews: Previews,
@@ -26,13 +26,13 @@ def contact_sheets(
 
     Args:
         rows: those with scores.
-        names: dimensions.
+        names: {dimension: what the page calls it}.
         lines: {dimension: its thresholds}.
         removed: ordinals of rows that the rules do not keep.
         previews: what makes the clips.
     """
     sections = ""
-    for name in names:
+    for name, label in names.items():
         scored = sorted((row for row in rows if row[name] is not None), key=lambda row: row[name])
         groups = {"lowest": scored[: min(SHOWN, (len(scored) + 1) // 2)]}
         for line in lines.get(name, ()):
@@ -40,15 +40,14 @@ def contact_sheets(
             groups[f"at the threshold {line.label}"] = sorted(near, key=lambda row: row[name])
         groups["highest"] = scored[::-1][: min(SHOWN, len(scored) // 2)]
         sheets = "".join(
-            f"<section><h4>{escape(label)}</h4><div class='sheet'>"
+            f"<section><h4>{escape(said)}</h4><div class='sheet'>"
             f"{''.join(_figure(row, name, removed, previews) for row in some)}</div></section>"
-            for label, some in groups.items()
+            for said, some in groups.items()
             if some
         )
         if sheets:
-            sections += (
-                f"<div class='card'><h3>{escape(name)}</h3><div class='sheets'>{sheets}</div></div>"
-            )
+            head = f"<h3>{escape(label)}</h3>"
+            sections += f"<div class='card'>{head}<div class='sheets'>{sheets}</div></div>"
     if not sections:
         return ""
     return (

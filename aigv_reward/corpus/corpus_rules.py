@@ -87,6 +87,13 @@ class CorpusRules:
                 "the rules keep everything; give a threshold, top_k, or duplicates: drop"
             )
 
+    @property
+    def dimensions(self) -> tuple[str, ...]:
+        """The dimensions that decide."""
+        thresholds = () if self.thresholds is None else self.thresholds.dimensions
+        top = () if self.top_k is None else tuple(self.top_k.by)
+        return tuple(dict.fromkeys((*thresholds, *top)))
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> CorpusRules:
         """Rules from plain values: the keys of `FilterRules` and top_k, duplicates, reference.

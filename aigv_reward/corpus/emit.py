@@ -9,22 +9,25 @@ import os
 import re
 import shutil
 import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from aigv_reward.corpus.item import Item
-from aigv_reward.corpus.item_source import content_sha256, open_item
-from aigv_reward.corpus.rows import SCORES, extra_of, pa, pq
+from aigv_reward.corpus.item import Item, stamp_of
+from aigv_reward.corpus.item_source import InputChangedError, content_sha256, open_item
+from aigv_reward.corpus.kept_table import kept_table
+from aigv_reward.corpus.records import list_columns, records_of
+from aigv_reward.corpus.rows import pq
 
 Emit = Literal["parquet", "jsonl", "videofolder", "symlink", "copy", "webdataset"]
 TAR_SAMPLES: Final = 1000
-ABOUT: Final = ("row_id", "ordinal", "content_sha256", "fps", "height", "width", "duration")
 
 Kept = Sequence[tuple[Mapping[str, Any], Item]]
 
 
-def emit_kept(kept: Kept, folder: Path, form: Emit) -> None:
+def emit_kept(
+    kept: Kept, folder: Path, form: Emit, *, columns: Collection[str] | None = None
+) -> None:
     """Write what is kept into a folder.
 
     parquet and jsonl are lists; videofolder and copy copy the videos into `videos/` beside a
@@ -35,15 +38,18 @@ def emit_kept(kept: Kept, folder: Path, form: Emit) -> None:
         kept: rows of a run with their items.
         folder: that exists.
         form: which.
+        columns: of the input's lists, as `list_columns` has them; default those of what is kept.
 
     Raises:
         ValueError: a video that was changed since it was scored, or cannot be linked or copied.
         OSError: it cannot be written.
     """
-    records = [record_of(row) for row, _ in kept]
+    rows = [row for row, _ in kept]
+    listed = list_columns(rows) if columns is None else columns
+    records = records_of(rows, listed)
     if form == "parquet":
-        raw = pa.array([row["path_bytes"] for row, _ in kept], pa.binary())
-        pq.write_table(_table(records).append_column("path_bytes", raw), folder / "kept.parquet")
+        table = kept_table(records, [row["path_bytes"] for row in rows], listed)
+        pq.write_table(table, folder / "kept.parquet")
     elif form == "jsonl":
         (folder / "kept.jsonl").write_bytes(_lines(records))
     elif form == "webdataset":
@@ -61,33 +67,8 @@ def emit_kept(kept: Kept, folder: Path, form: Emit) -> None:
         (videos / "metadata.jsonl").write_bytes(_lines(records))
 
 
-def record_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row for people's own programs: path, prompt, scores, and the columns of their list.
-
-    A column of the list that is called like one of these becomes `input_...`.
-    """
-    # surrogateescape, as Python hands paths out, is no Unicode: such a path keeps its stand-ins.
-    record = {"path": row["path"], "prompt": row["prompt"]}
-    record |= {name: row[name] for name in (*SCORES, *ABOUT)}
-    for name, value in extra_of(row).items():
-        record[f"input_{name}" if name in record or name == "file_name" else name] = value
-    return record
-
-
 def _lines(records: Iterable[Mapping[str, Any]]) -> bytes:
     return "".join(f"{json.dumps(one, allow_nan=False)}\n" for one in records).encode()
-
-
-def _table(records: Sequence[dict[str, Any]]) -> Any:
-    names = list(dict.fromkeys(name for record in records for name in record))
-    columns = {}
-    for name in names:
-        values = [record.get(name) for record in records]
-        try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowInvalid, pa.ArrowTypeError):  # values of several kinds
-            columns[name] = pa.array([None if v is None else json.dumps(v) for v in values])
-    return pa.table(columns)
 
 
 def _name(row: Mapping[str, Any], item: Item) -> str:
@@ -104,15 +85,30 @@ def _source(row: Mapping[str, Any], item: Item) -> str | bytes:
             f"{item.name!r} was scored from a data set in memory; save it with save_to_disk, score "
             "the folder, or emit parquet or jsonl"
         )
-    source = open_item(item)
-    if content_sha256(source) != row["content_sha256"]:
-        raise ValueError(f"{item.name!r} was changed since it was scored; score it in a new run")
+    try:
+        source = open_item(item)
+        same = content_sha256(source) == row["content_sha256"]
+    except InputChangedError:
+        same = False
+    except OSError as error:
+        raise ValueError(
+            f"{item.name!r} cannot be read ({error.strerror or error}); allow reading it, or emit "
+            "parquet or jsonl"
+        ) from error
+    if not same:
+        raise ValueError(_changed(item))
     return source
+
+
+def _changed(item: Item) -> str:
+    return f"{item.name!r} was changed since it was scored, or removed; score it in a new run"
 
 
 def _link(item: Item, place: Path) -> None:
     if item.kind != "file":
         raise ValueError(f"{item.name!r} is no file of its own to link to; use --emit copy")
+    if stamp_of(item.path) != item.stamp:  # a link is cheap: the bytes are not read
+        raise ValueError(_changed(item))
     os.symlink(item.path, os.fsencode(place))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from aigv_reward.corpus.corpus_rules import CorpusRules
 from aigv_reward.corpus.durable import sync_folder
 from aigv_reward.corpus.emit import Emit, emit_kept
+from aigv_reward.corpus.records import list_columns
 from aigv_reward.corpus.report_page import report_page
 from aigv_reward.corpus.rows import pa, pq
 from aigv_reward.corpus.run_folder import Run
@@ -62,7 +63,8 @@ def filter_run(
     unfinished = Path(tempfile.mkdtemp(prefix=f".{place.name[:100]}.", dir=place.parent))
     try:
         items = scored.items
-        emit_kept([(row, items[row["ordinal"]]) for row in selection.kept], unfinished, emit)
+        kept = [(row, items[row["ordinal"]]) for row in selection.kept]
+        emit_kept(kept, unfinished, emit, columns=list_columns(rows))
         pq.write_table(_rejected(selection), unfinished / REJECTED)
         manifest = _manifest(scored, rules, selection, emit)
         text = json.dumps(manifest, indent=1, allow_nan=False) + "\n"
@@ -100,7 +102,7 @@ def _manifest(run: Run, rules: CorpusRules, selection: Selection, emit: Emit) ->
 
 
 def _rejected(selection: Selection) -> Any:
-    names = ("row_id", "ordinal", "path", "path_bytes", "prompt", "status")
+    names = ("row_id", "ordinal", "path", "path_bytes", "key", "prompt", "status")
     columns: dict[str, list[Any]] = {
         name: [one.row[name] for one in selection.rejected] for name in names
     }
@@ -112,6 +114,7 @@ def _rejected(selection: Selection) -> Any:
             ("ordinal", pa.int64()),
             ("path", pa.string()),
             ("path_bytes", pa.binary()),
+            ("key", pa.string()),
             ("prompt", pa.string()),
             ("status", pa.string()),
             ("rule", pa.string()),

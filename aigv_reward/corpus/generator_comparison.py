@@ -26,7 +26,7 @@ def generator_of(row: Row) -> str | None:
 def generator_comparison(
     rows: Sequence[Row],
     generators: Sequence[str | None],
-    names: Sequence[str],
+    names: Mapping[str, str],
     removed: Collection[int] | None,
 ) -> str:
     """A line a generator; nothing where the list names none.
@@ -34,7 +34,7 @@ def generator_comparison(
     Args:
         rows: all of them.
         generators: of each row.
-        names: dimensions.
+        names: {dimension: what the page calls it}.
         removed: ordinals of rows that rules do not keep; None without rules.
     """
     groups: dict[str, list[Row]] = {}
@@ -56,7 +56,7 @@ def generator_comparison(
         for name in names:
             cells += _interval(_scores(some, name), scales[name])
         body += f"<tr>{cells}</tr>"
-    heads = ["videos", "failed", *(["kept"] if removed is not None else []), *names]
+    heads = ["videos", "failed", *(["kept"] if removed is not None else []), *names.values()]
     head = "".join(f"<th class='n'>{escape(name)}</th>" for name in heads)
     few = f" The {SHOWN} with the most videos, of {len(groups)}." if len(groups) > SHOWN else ""
     return (

@@ -41,9 +41,9 @@ def find_corpus(inputs: Any, *, root: str | os.PathLike[str] | None = None) -> C
 
     Args:
         inputs: one or several of: a folder (searched for videos by suffix; or one that datasets'
-            `save_to_disk` wrote), a glob, a list (.csv, .jsonl, .parquet with a column `path` or
-            `video`, `prompt` and any others), a webdataset .tar, a video file. Or one
-            `datasets.Dataset`.
+            `save_to_disk` wrote), a list (.csv, .jsonl, .parquet with a column `path` or `video`,
+            `prompt` and any others), a webdataset .tar, a video file, a glob of any of these. Or
+            one `datasets.Dataset`.
         root: what relative paths of lists start from; default each list's own folder.
 
     Raises:
@@ -78,11 +78,11 @@ def _items(name: str, root: str | os.PathLike[str] | None) -> Iterator[Item]:
         for path in files:
             yield _file(os.path.relpath(path, name), path)
     elif glob.has_magic(name) and not os.path.lexists(name):
-        found = sorted(path for path in glob.glob(name, recursive=True) if not os.path.isdir(path))
+        found = _matches(name)
         if not found:
             raise ValueError(f"glob {name!r} matches no file; quote it, and check it with ls")
         for path in found:
-            yield from tar_items(path) if is_tar(path) else [_file(path, path)]
+            yield from _items(path, root)
     elif not os.path.lexists(name):
         raise ValueError(f"input {name!r} does not exist; give a folder, glob, list or tar")
     elif is_tar(name):
@@ -91,6 +91,24 @@ def _items(name: str, root: str | os.PathLike[str] | None) -> Iterator[Item]:
         yield from list_items(Path(name), root)
     else:
         yield _file(name, name)
+
+
+def _matches(pattern: str) -> list[str]:
+    """What a glob matches: files, saved data sets, and the videos below its other folders.
+
+    A video that is matched, and lies below a folder that is matched too, is there once.
+    """
+    found: dict[str, str] = {}
+    folders = []
+    for path in glob.glob(pattern, recursive=True):
+        if os.path.isdir(path) and not is_saved_dataset(Path(path)):
+            folders.append(path)
+        else:
+            found[os.path.normpath(path)] = path
+    for folder in folders:
+        for path in videos_below(folder, _refuse):
+            found.setdefault(os.path.normpath(path), path)
+    return sorted(found.values())
 
 
 def _file(key: str, path: str) -> Item:

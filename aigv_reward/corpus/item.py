@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -49,6 +51,12 @@ class Item:
         """The key for people."""
         return os.fsdecode(self.key)
 
+    @property
+    def location(self) -> bytes:
+        """Its path; of a video that is no file of its own, with its name in what holds it."""
+        inside = b"" if self.kind == "file" else self.key.partition(b"/")[2].strip(b"/")
+        return os.path.join(self.path, inside) if self.path and inside else self.path or self.key
+
     def record(self) -> list[Any]:
         """Plain values that say all of it."""
         stamp = list(self.stamp) if self.stamp else None
@@ -74,9 +82,25 @@ def stamp_of(path: str | bytes) -> Stamp:
 
 
 def extra_json(cells: Mapping[str, Any]) -> str:
-    """Columns that are kept, as JSON with sorted keys; what JSON cannot hold becomes text.
+    """Columns that are kept, as JSON with sorted keys.
 
-    Raises:
-        ValueError: a number that is not finite.
+    A number that is not finite becomes null, as lists write a value that is missing; whatever
+    else JSON cannot hold becomes text.
     """
-    return json.dumps(dict(cells), sort_keys=True, default=str, allow_nan=False)
+    try:
+        return json.dumps(dict(cells), sort_keys=True, default=str, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(dict(cells)), sort_keys=True, default=str, allow_nan=False)
+
+
+def surrogate_in(text: str) -> re.Match[str] | None:
+    """The first surrogate of a text, which makes it no Unicode, such as half an emoji in JSON."""
+    return re.search("[\ud800-\udfff]", text)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {name: _finite(one) for name, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from aigv_reward.corpus.item import Item, stamp_of
+from aigv_reward.corpus.item import Item, stamp_of, surrogate_in
 from aigv_reward.corpus.lists import is_saved_dataset, undecoded
 
 
@@ -25,9 +25,14 @@ def open_item(item: Item, data: bytes | None = None) -> str | bytes:
 
     Raises:
         InputChangedError: its file was changed since the plan was made.
-        ValueError: a row without bytes.
+        ValueError: a row without bytes, or a prompt that is no Unicode.
         OSError: the file cannot be read.
     """
+    if item.prompt is not None and (half := surrogate_in(item.prompt)) is not None:
+        raise ValueError(
+            f"its prompt holds {half[0]!a}, half of a character, at place {half.start()}; "
+            "repair the prompt in the input and score it in a new run"
+        )
     if item.kind == "dataset":
         if data is None:
             raise ValueError("the row holds neither bytes nor the path of a file")

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from aigv_reward.corpus.item import Item, Kind, extra_json, stamp_of
+from aigv_reward.corpus.parquet_list import parquet_rows
 
 LISTS: Final = (".csv", ".jsonl", ".parquet")
 PATHS: Final = ("path", "video", "file_name", "filename")
-ARROW_NEEDED: Final = 'needs {0}, which is not installed: pip install "aigv-reward[corpus]"'
 
 Root = str | os.PathLike[str] | None
 
@@ -20,12 +20,12 @@ def list_items(path: Path, root: Root) -> Iterator[Item]:
     """The videos of a .csv, .jsonl or .parquet list.
 
     Raises:
-        ValueError: a malformed row, no column of videos, or no rows.
+        ValueError: a list that cannot be read, a malformed row, no column of videos, or no rows.
     """
     from aigv_reward.training.list_rows import read_rows  # torch comes with it
 
     if path.suffix.lower() == ".parquet":
-        rows = _parquet_rows(path)
+        rows = parquet_rows(path, PATHS)
     else:
         rows = ((row.place, row.cells) for row in read_rows(path))
     yield from _row_items(rows, path, Path(root) if root is not None else path.parent)
@@ -40,7 +40,7 @@ def saved_dataset_items(path: Path, root: Root) -> Iterator[Item]:
     """The videos of a folder that `save_to_disk` wrote.
 
     Raises:
-        ValueError: several splits, or no column of videos.
+        ValueError: it cannot be read, several splits, or no column of videos.
     """
     from aigv_reward.training.list_rows import read_rows
 
@@ -71,28 +71,12 @@ def undecoded(dataset: Any) -> tuple[Any, str]:
     return dataset, video_column(dataset.column_names, "dataset")
 
 
-def _parquet_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The rows without the bytes of embedded videos, which may be larger than memory."""
-    try:
-        import pyarrow.parquet as pq
-    except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f"list {str(path)!r} {ARROW_NEEDED.format('pyarrow')}", name="pyarrow"
-        ) from error
-    try:
-        with pq.ParquetFile(path) as file:
-            leaves = [file.schema.column(i).path for i in range(len(file.schema))]
-            kept = [leaf for leaf in leaves if not leaf.endswith(".bytes")]
-            number = 0
-            for batch in file.iter_batches(columns=kept):
-                for cells in batch.to_pylist():
-                    yield f"{str(path)!r} row {number}", cells
-                    number += 1
-    except (OSError, ValueError) as error:
-        raise ValueError(f"list {str(path)!r} is no parquet file ({error})") from error
-
-
 def video_column(columns: Iterable[str], place: str) -> str:
+    """The one of a list's columns that holds the videos.
+
+    Raises:
+        ValueError: none does.
+    """
     names = list(columns)
     for name in PATHS:
         if name in names:
@@ -112,7 +96,7 @@ def _row_items(
     place = os.fsencode(os.path.abspath(source)) if kind == "parquet" else b""
     stamp = stamp_of(place) if place else None
     number = -1
-    for number, (where, row) in enumerate(rows):
+    for number, (where, row) in enumerate(_readable(rows, label)):
         cells = dict(row)
         value = cells.pop(video_column(cells, where))
         prompt = cells.pop("prompt", None)
@@ -122,10 +106,10 @@ def _row_items(
         embedded = isinstance(value, Mapping)
         name = value.get("path") if isinstance(value, Mapping) else value
         if isinstance(name, str) and name and (not embedded or _is_file(value, folder / name)):
-            file = os.fsencode(os.path.abspath(folder / name))
-            yield Item(os.fsencode(name), "file", file, 0, 0, text, extra, stamp_of(file))
+            file = _raw(os.path.abspath(folder / name), where)
+            yield Item(_raw(name, where), "file", file, 0, 0, text, extra, stamp_of(file))
         elif embedded:
-            key = os.fsencode(f"{os.path.basename(label)}/{number}/{name or ''}")
+            key = _raw(f"{os.path.basename(label)}/{number}/{name or ''}", where)
             yield Item(key, kind, place, number, 0, text, extra, stamp)
         else:
             raise ValueError(f"{where}: the video is {value!r}; give the path of a file")
@@ -135,4 +119,26 @@ def _row_items(
 
 def _is_file(value: Mapping[str, Any], path: Path) -> bool:
     """Whether a row of a data set names a file instead of holding the bytes."""
-    return value.get("bytes") is None and path.exists()
+    return value.get("bytes") is None and os.path.exists(path)
+
+
+def _readable(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], label: str
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    try:
+        yield from rows
+    except OSError as error:
+        raise ValueError(
+            f"list {label!r} cannot be read ({error.strerror or error}); allow reading it, or name "
+            "another"
+        ) from error
+
+
+def _raw(name: str, where: str) -> bytes:
+    try:
+        return os.fsencode(name)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{where}: the video is {name!r}, which holds half of a character and names no file; "
+            "give the path of a file"
+        ) from error

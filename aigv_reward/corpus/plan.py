@@ -35,6 +35,30 @@ def versions() -> dict[str, str | None]:
     return found
 
 
+def read_plan(content: bytes, folder: Path) -> dict[str, Any]:
+    """The plan that a run's file holds.
+
+    Raises:
+        ValueError: it is none of ours, or of a format that this version does not read.
+    """
+    try:
+        plan = json.loads(content)
+    except ValueError:
+        plan = None
+    known = isinstance(plan, dict) and {"checkpoint", "input", "shard_size"} <= plan.keys()
+    if not known or not isinstance(plan["input"], dict) or "total" not in plan["input"]:
+        raise ValueError(
+            f"{str(folder)!r} is no run (its plan.json is not one that aigv-reward wrote); name "
+            "the folder of a run, or make one with aigv-reward score INPUT --out RUN"
+        )
+    if plan.get("format") != FORMAT:
+        raise ValueError(
+            f"run {str(folder)!r} has the format {plan.get('format')!r}, and this version of "
+            f"aigv-reward reads {FORMAT}; use the version that made it, or score in a new run"
+        )
+    return dict(plan)
+
+
 def item_lines(items: Sequence[Item]) -> bytes:
     """The corpus as it is kept beside the plan, a JSON array a line, in ASCII."""
     return "".join(f"{json.dumps(item.record())}\n" for item in items).encode()
@@ -76,8 +100,11 @@ def difference(old: Any, new: Any, name: str = "") -> str | None:
     return None if old == new else f"{name} was {json.dumps(old)} and is {json.dumps(new)}"
 
 
-def item_difference(old: Iterable[Item], new: Iterable[Item]) -> str:
-    """The first video in which two inputs differ, in words."""
+def item_difference(old: Iterable[Item], new: Iterable[Item]) -> str | None:
+    """The first video in which two inputs differ, in words; None where they are the same.
+
+    The same file may be spelled otherwise, as `a.mp4` and `./a.mp4`.
+    """
     for place, (before, after) in enumerate(zip_longest(old, new)):
         if before == after:
             continue
@@ -85,11 +112,11 @@ def item_difference(old: Iterable[Item], new: Iterable[Item]) -> str:
             return f"video {place}, {after.name!r}, was not in the input"
         if after is None:
             return f"video {place}, {before.name!r}, is no longer in the input"
-        if before.key != after.key or before.path != after.path:
+        if before.path != after.path or (before.key != after.key and not before.path):
             return f"video {place} was {before.name!r} and is {after.name!r}"
         for name in ("prompt", "extra", "stamp", "offset", "size", "kind"):
             one, two = getattr(before, name), getattr(after, name)
             if one != two:
                 label = "(bytes, time of change)" if name == "stamp" else name
                 return f"{label} of video {place}, {before.name!r}, was {one!r} and is {two!r}"
-    return "the order of the videos"
+    return None

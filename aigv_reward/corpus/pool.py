@@ -6,6 +6,7 @@ result of a worker that died.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -172,10 +173,11 @@ class Pool:
                     said = f"it took more than {self.limits.item_timeout:g} s; raise --item-timeout"
                     done({ordinal: failure("timeout", "Timeout", said)})
                 elif alone and deaths >= DEATHS and why == "memory":
+                    log = logging.getLogger(__name__)  # what it held differs from run to run
+                    log.info("video %d: killed with %.2f GiB beyond the model", ordinal, grown)
                     said = (
-                        f"its worker was killed with {grown:.2f} GiB beyond its model, the limit "
-                        f"is {self.limits.item_memory:g} GiB; look for a damaged or huge file, or "
-                        "raise --item-memory"
+                        f"it took more than {self.limits.item_memory:g} GiB beyond the model; look "
+                        "for a damaged or huge file, or raise --item-memory"
                     )
                     done({ordinal: failure("crash", "MemoryLimit", said)})
                 elif alone and deaths >= DEATHS:

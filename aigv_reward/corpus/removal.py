@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from html import escape
 
 from aigv_reward.corpus.histogram import Line
@@ -30,12 +31,13 @@ def threshold_label(threshold: Threshold) -> str:
     return f"{sign} {threshold.limit:.4g}{origin}"
 
 
-def removal(selection: Selection, total: int) -> str:
+def removal(selection: Selection, total: int, names: Mapping[str, str]) -> str:
     """The rules in order, with the videos that each removed and those that are left.
 
     Args:
         selection: of the rules.
         total: videos of the run.
+        names: {dimension: what the page calls it}.
     """
     rules = selection.rules
     counts = Counter(one.rule for one in selection.rejected)
@@ -44,12 +46,14 @@ def removal(selection: Selection, total: int) -> str:
         steps.append(("duplicates", "first video of its content"))
     if selection.resolved is not None:
         one = len(selection.resolved.thresholds) == 1
-        steps.append(
-            ("thresholds", f"{'the' if one else selection.resolved.match} of the thresholds")
-        )
+        said = "the threshold" if one else f"{selection.resolved.match} of the thresholds"
+        steps.append(("thresholds", said))
     if rules.top_k is not None:
         top = rules.top_k
-        by = " + ".join(name if w == 1 else f"{w:g} {name}" for name, w in top.by.items())
+        by = " + ".join(
+            names.get(name, name) if w == 1 else f"{w:g} {names.get(name, name)}"
+            for name, w in top.by.items()
+        )
         steps.append(("top_k", f"best {top.k} of each {top.per} by {by}"))
     left = total
     body = _step("<b>videos</b>", "", left, total)
@@ -57,7 +61,7 @@ def removal(selection: Selection, total: int) -> str:
         left -= counts[rule]
         body += _step(f"<b>{rule}</b> {escape(said)}", f"&minus;{counts[rule]:,}", left, total)
         if rule == "thresholds":
-            body += _thresholds(selection)
+            body += _thresholds(selection, names)
     return (
         "<h2>What each rule removed</h2><p class='soft'>The rules apply in this order; each looks "
         "at what the one above has left.</p><div class='card wide'><table class='removal'><thead>"
@@ -77,7 +81,7 @@ def _step(name: str, removed: str, left: int, total: int) -> str:
     )
 
 
-def _thresholds(selection: Selection) -> str:
+def _thresholds(selection: Selection, names: Mapping[str, str]) -> str:
     """For each threshold: how many videos fail it, and how many nothing else."""
     assert selection.resolved is not None
     fails: Counter[Threshold] = Counter()
@@ -94,8 +98,9 @@ def _thresholds(selection: Selection) -> str:
     several = len(thresholds) > 1 and rules.match == "all"
     for t in thresholds:
         only = f", {alone[t]:,} of them no other" if several else ""
+        name = names.get(t.dimension, t.dimension)
         body += (
-            f"<tr class='part'><td>{escape(t.dimension)} {escape(threshold_label(t))}</td>"
+            f"<tr class='part'><td>{escape(name)} {escape(threshold_label(t))}</td>"
             f"<td class='n'>{fails[t]:,}</td><td class='soft' colspan='2'>fail this threshold"
             f"{only}</td></tr>"
         )

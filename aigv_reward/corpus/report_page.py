@@ -42,7 +42,9 @@ def report_page(run: Run, rows: Rows, selection: Selection | None, *, title: str
         title: of the page.
     """
     ok = [row for row in rows if row["status"] == "ok"]
-    names = [name for name in DIMENSIONS if name in run.plan.get("dimensions", DIMENSIONS)]
+    scored = [name for name in DIMENSIONS if name in run.plan.get("dimensions", DIMENSIONS)]
+    trained = run.plan["checkpoint"].get("trained", scored)
+    names: dict[str, str] = {name: name if name in trained else f"{name}*" for name in scored}
     lines = threshold_lines(selection)
     removed = None if selection is None else {int(r.row["ordinal"]) for r in selection.rejected}
     generators = [generator_of(row) for row in rows]
@@ -50,8 +52,9 @@ def report_page(run: Run, rows: Rows, selection: Selection | None, *, title: str
     body = "".join(
         (
             _summary(run, rows, selection),
+            _untrained([name for name in scored if name not in trained]),
             _histograms(ok, names, lines, removed),
-            "" if selection is None else removal(selection, len(rows)),
+            "" if selection is None else removal(selection, len(rows), names),
             _errors(rows),
             generator_comparison(rows, generators, names, removed),
             contact_sheets(ok, names, lines, removed or (), previews),
@@ -95,6 +98,13 @@ def _summary(run: Run, rows: Rows, selection: Selection | None) -> str:
     )
 
 
+def _untrained(names: Sequence[str]) -> str:
+    """What the asterisk of a dimension means."""
+    if not names:
+        return ""
+    return f"<p class='soft'>* not trained in this checkpoint: {', '.join(names)}</p>"
+
+
 def _tile(name: str, count: int, total: int, said: str = "") -> str:
     share = f" <span>{count / total:.1%}</span>" if total and name != "videos" else ""
     small = f"<small>{escape(said)}</small>" if said else ""
@@ -109,7 +119,7 @@ def _hours(rows: Rows) -> str:
 
 
 def _histograms(
-    ok: Rows, names: Sequence[str], lines: Mapping[str, Any], removed: set[int] | None
+    ok: Rows, names: Mapping[str, str], lines: Mapping[str, Any], removed: set[int] | None
 ) -> str:
     if not ok:
         return ""
@@ -120,7 +130,7 @@ def _histograms(
         for row in ok:
             if row[name] is not None:
                 parts[removed is not None and int(row["ordinal"]) in removed].append(row[name])
-        cards += histogram(name, *parts, lines.get(name, ()), room=room)
+        cards += histogram(names[name], *parts, lines.get(name, ()), room=room)
     legend = (
         "<p class='legend soft'><i class='bar'></i>kept <i class='bar gone'></i>removed "
         "<i class='mark'></i>threshold</p>"

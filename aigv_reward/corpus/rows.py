@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
@@ -58,6 +58,15 @@ def text_of(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
+def unicode_of(text: str) -> str:
+    """A text as Unicode, with stand-ins for bytes of a path that are no UTF-8 and half characters.
+
+    Python has both as surrogates.
+    """
+    whole = re.sub("[\ud800-\udc7f\udd00-\udfff]", "\N{REPLACEMENT CHARACTER}", text)
+    return text_of(whole.encode("utf-8", "surrogateescape"))
+
+
 def table_of(
     items: Sequence[tuple[int, Item]], measured: Mapping[int, Measured], checkpoint: str
 ) -> pa.Table:
@@ -78,7 +87,7 @@ def table_of(
                 "key": text_of(item.key),
                 "path": text_of(path),
                 "path_bytes": path,
-                "prompt": item.prompt,
+                "prompt": None if item.prompt is None else unicode_of(item.prompt),
                 "extra": item.extra,
                 "checkpoint": checkpoint,
                 **measured[ordinal],
@@ -101,12 +110,19 @@ def parquet_bytes(table: pa.Table, plan: str) -> bytes:
 
 def failure(status: Status, kind: str, reason: str) -> Measured:
     """What is known of an item that has no scores."""
-    # A path in an error may hold what is no Unicode.
-    text = os.fsencode(" ".join(reason.split())).decode("utf-8", "replace")
+    text = unicode_of(" ".join(reason.split()))
     return {"status": status, "error_type": kind, "error": text}
 
 
 def extra_of(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that a row's list had besides the video and the prompt."""
+    """The columns that a row's list had besides the video and the prompt, as Unicode."""
     values: dict[str, Any] = json.loads(row["extra"])
-    return values
+    return _unicode_values(values) if "\\ud" in row["extra"] else values
+
+
+def _unicode_values(value: Any) -> Any:
+    if isinstance(value, str):
+        return unicode_of(value)
+    if isinstance(value, dict):
+        return {unicode_of(name): _unicode_values(one) for name, one in value.items()}
+    return [_unicode_values(one) for one in value] if isinstance(value, list) else value

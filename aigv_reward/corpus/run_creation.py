@@ -11,7 +11,7 @@ from typing import Any
 from aigv_reward.corpus.claims import PLAN, Claims
 from aigv_reward.corpus.durable import write_whole
 from aigv_reward.corpus.item import Item
-from aigv_reward.corpus.plan import difference, digest, item_difference, item_lines
+from aigv_reward.corpus.plan import FORMAT, difference, digest, item_difference, item_lines
 from aigv_reward.corpus.run_folder import CLAIMS_FILE, ITEMS_FILE, PLAN_FILE, SHARDS, Run
 
 
@@ -20,7 +20,7 @@ def create_run(folder: str | os.PathLike[str], plan: dict[str, Any], items: Sequ
 
     Args:
         folder: new, empty, or a run's.
-        plan: plain values; the digest of the input is added here.
+        plan: plain values; the format and the digest of the input are added here.
         items: the videos.
 
     Raises:
@@ -29,7 +29,7 @@ def create_run(folder: str | os.PathLike[str], plan: dict[str, Any], items: Sequ
     """
     place = Path(folder)
     content = item_lines(items)
-    plan = plan | {"input": {"total": len(items), "sha256": digest(content)}}
+    plan = plan | {"format": FORMAT, "input": {"total": len(items), "sha256": digest(content)}}
     place.mkdir(parents=True, exist_ok=True)
     ours = {PLAN_FILE, ITEMS_FILE, CLAIMS_FILE, SHARDS}
     strangers = [p.name for p in place.iterdir() if p.name not in ours and p.suffix != ".part"]
@@ -46,12 +46,22 @@ def create_run(folder: str | os.PathLike[str], plan: dict[str, Any], items: Sequ
             write_whole(place / PLAN_FILE, text.encode())
             return Run(place)
     run = Run(place)
-    said = difference(run.plan, json.loads(json.dumps(plan)))
-    if said is not None and said.startswith("input"):
-        said = f"the input: {item_difference(run.items, items)}"
+    said = None
+    if run.plan["input"] != plan["input"]:
+        said = item_difference(run.items, items)
+        said = None if said is None else f"the input: {said}"
+    said = said or difference(_decisive(run.plan), _decisive(json.loads(json.dumps(plan))))
     if said is not None:
         raise ValueError(
             f"run {str(folder)!r} was planned otherwise: {said}; restore that, or name another "
             "folder"
         )
     return run
+
+
+def _decisive(plan: dict[str, Any]) -> dict[str, Any]:
+    """What scores depend on: not how a checkpoint is spelled, which its digest stands for."""
+    checkpoint = {key: value for key, value in plan["checkpoint"].items() if key != "name"}
+    return {key: value for key, value in plan.items() if key != "input"} | {
+        "checkpoint": checkpoint
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any, Final
 
 from aigv_reward.corpus.durable import write_whole
 from aigv_reward.corpus.item import Item
-from aigv_reward.corpus.plan import digest, read_items
+from aigv_reward.corpus.plan import digest, read_items, read_plan
 from aigv_reward.corpus.rows import SCHEMA, STATUSES, Measured, pa, parquet_bytes, pq, table_of
 
 PLAN_FILE: Final = "plan.json"
@@ -59,20 +58,20 @@ class Run:
         folder: that `create_run` made.
 
     Raises:
-        ValueError: no run, or one of another version of this package.
+        ValueError: no run, or one of a format that this version of the package does not read.
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = Path(folder)
         try:
-            text = (self.folder / PLAN_FILE).read_text(encoding="utf-8")
+            content = (self.folder / PLAN_FILE).read_bytes()
         except OSError as error:
             raise ValueError(
                 f"{str(folder)!r} is no run ({error.strerror or error}); make one with "
                 "aigv-reward score INPUT --out RUN"
             ) from error
-        self.plan: dict[str, Any] = json.loads(text)
-        self.digest = digest(text.encode())
+        self.plan: dict[str, Any] = read_plan(content, self.folder)
+        self.digest = digest(content)
 
     @property
     def total(self) -> int:
@@ -97,6 +96,10 @@ class Run:
             enumerate(read_items(self.folder / ITEMS_FILE, start, self.rows_of(shard)), start)
         )
 
+    def item(self, ordinal: int) -> Item:
+        """One video."""
+        return next(read_items(self.folder / ITEMS_FILE, ordinal, 1))
+
     def rows_of(self, shard: int) -> int:
         """How many videos a shard has."""
         size = int(self.plan["shard_size"])
@@ -112,7 +115,8 @@ class Run:
 
     def missing(self, part: tuple[int, int] = (1, 1)) -> list[int]:
         """The shards that are not done."""
-        done = {name.name for name in os.scandir(self.folder / SHARDS)}
+        folder = self.folder / SHARDS
+        done = {name.name for name in os.scandir(folder)} if folder.exists() else set()
         return [k for k in self.shards(part) if self.shard_path(k).name not in done]
 
     def commit(self, shard: int, measured: Mapping[int, Measured]) -> None:
@@ -127,9 +131,15 @@ class Run:
         """
         table = table_of(self.items_of(shard), measured, self.plan["checkpoint"]["sha256"])
         path = self.shard_path(shard)
+        path.parent.mkdir(exist_ok=True)
+        try:
+            write_whole(path, parquet_bytes(table, self.digest))
+        except FileNotFoundError:
+            # Without locks another runner may have written the same rows, and tidied up.
+            if not path.exists():
+                raise
         for left in path.parent.glob(f".{path.name}.*.part"):
             left.unlink(missing_ok=True)
-        write_whole(path, parquet_bytes(table, self.digest))
 
     def read(
         self, columns: Sequence[str] | None = None, *, part: tuple[int, int] = (1, 1)

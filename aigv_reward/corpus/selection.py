@@ -102,10 +102,10 @@ def ranked(rows: Sequence[RunRow], top: TopK) -> dict[int, tuple[int, int]]:
     groups: dict[str, list[tuple[float, int]]] = {}
     for row in rows:
         value = row["prompt"] if top.per == "prompt" else extra_of(row).get(top.per)
-        if value is None:
+        if _blank(value):
             raise ValueError(
-                f"{row['key']!r} (row {row['ordinal']}) has no {top.per!r} to be grouped by; its "
-                f"columns are {', '.join(['prompt', *extra_of(row)])}"
+                f"{row['key']!r} (row {row['ordinal']}) has no {top.per!r} to be grouped by; "
+                f"{_columns(row)}"
             )
         groups.setdefault(repr(value), []).append((weighted(row, top.by), int(row["ordinal"])))
     ranks: dict[int, tuple[int, int]] = {}
@@ -113,6 +113,20 @@ def ranked(rows: Sequence[RunRow], top: TopK) -> dict[int, tuple[int, int]]:
         group.sort(key=lambda one: (-one[0], one[1]))
         ranks |= {ordinal: (place, len(group)) for place, (_, ordinal) in enumerate(group, start=1)}
     return ranks
+
+
+def _blank(value: Any) -> bool:
+    """Whether a cell holds nothing: csv has no null, and an empty cell is no group of its own."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _columns(row: RunRow) -> str:
+    """What a row can be grouped by instead, as a remedy."""
+    cells = {"prompt": row["prompt"], **extra_of(row)}
+    names = [name for name, value in cells.items() if not _blank(value)]
+    if not names:
+        return "its input has nothing else; score a list that has a column for it"
+    return f"group by what it has ({', '.join(names)}), or score a list where every row has one"
 
 
 def weighted(row: RunRow, weights: Mapping[str, float]) -> float:

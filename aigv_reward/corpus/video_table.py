@@ -22,7 +22,7 @@ def video_table(
     rows: Sequence[Row],
     items: Sequence[Item],
     generators: Sequence[str | None],
-    names: Sequence[str],
+    names: Mapping[str, str],
     selection: Selection | None,
     previews: Previews,
 ) -> str:
@@ -32,7 +32,7 @@ def video_table(
         rows: all of them.
         items: the video of each.
         generators: of each row, or None.
-        names: dimensions.
+        names: {dimension: what the page calls it}.
         selection: what rules made of the rows, if any.
         previews: those that the page has already; their rows are always in the table.
     """
@@ -46,7 +46,9 @@ def video_table(
     if any(generators):
         columns.append(_texts("generator", [generators[place] for place in places]))
     columns.append(_texts("prompt", [row["prompt"] for row in shown]))
-    columns += [_numbers(name, [_rounded(row[name]) for row in shown], 3) for name in names]
+    columns += [
+        _numbers(label, [_rounded(row[name]) for row in shown], 3) for name, label in names.items()
+    ]
     columns += [
         _texts("verdict", [one for one, _ in verdicts]),
         _texts("reason", [why for _, why in verdicts]),

@@ -115,10 +115,11 @@ def thresholds_of(
             that is not there, thresholds of a dimension that no score can pass.
     """
     found: dict[str, list[Threshold]] = {}
-    _check_limits(given, limits)
     for key in KEYS:
         if not isinstance(given[key], Mapping):
             raise ValueError(f"{key} is {given[key]!r}; give {{dimension: value}}")
+    _check_limits(given, limits)
+    for key in KEYS:
         for name, value in given[key].items():
             _check_number(value, f"{key} of {name!r}")
             if KEYS[key][1] == "percentile" and not 0 <= value <= 100:
@@ -164,9 +165,17 @@ def _check_number(value: Any, what: str) -> None:
 
 
 def _check_limits(given: Mapping[str, Any], limits: Mapping[str, Mapping[str, float]]) -> None:
+    if not isinstance(limits, Mapping):
+        raise ValueError(
+            f"limits is {limits!r}; leave it out, or give {{minimum_z: {{dimension: score}}, ...}}"
+        )
     for key, values in limits.items():
         if KEYS.get(key, ("", "score"))[1] == "score":
             raise ValueError(f"limits has {key!r}; only z and percentile thresholds are resolved")
+        if not isinstance(values, Mapping):
+            raise ValueError(
+                f"limits has {key} {values!r}; leave it out, or give {{dimension: score}}"
+            )
         for name, value in values.items():
             if name not in given[key]:
                 raise ValueError(f"limits has {key} of {name!r}, which is no threshold")

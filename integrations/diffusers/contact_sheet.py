@@ -115,7 +115,8 @@ def _columns(ranked: Ranked) -> dict[str, Tensor]:
     """What decides first, then the dimensions; a total that is one of them is not said twice."""
     same = [name for name, column in ranked.scores.items() if torch.equal(column, ranked.total)]
     first = same[0] if same else "total"
-    return {first: ranked.total} | {n: c for n, c in ranked.scores.items() if n != first}
+    columns = {first: ranked.total} | {n: c for n, c in ranked.scores.items() if n != first}
+    return {ranked.label(name): column for name, column in columns.items()}
 
 
 Font: TypeAlias = ImageFont.FreeTypeFont
@@ -129,6 +130,8 @@ def _heading(ranked: Ranked, prompt: str | None, width: int) -> list[tuple[str, 
     facts = f"{frames.shape[1]} frames of {across}x{height}; bars run from worst to best"
     if ranked.interrupted:
         facts += f"; interrupted: seed {', '.join(map(str, ranked.interrupted))}"
+    if ranked.untrained:
+        facts = f"* not trained in this checkpoint: {', '.join(ranked.untrained)}; {facts}"
     lines = [(title, _font(24), _INK)]
     font = _font_for(prompt or "", 17)
     if font is not None:

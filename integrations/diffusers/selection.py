@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 from diffusers.utils.logging import tqdm
 from torch import Tensor
 
-from aigv_reward import RewardFn
+from aigv_reward import RewardFn, VideoReward
 from aigv_reward.integrations.diffusers.candidate_inputs import (
     batch_arguments,
     check_arguments,
@@ -109,7 +109,7 @@ def best_of_n(
     except BaseException:
         tidy(pipe)
         raise
-    ranked = found.ranked()
+    ranked = found.ranked(reward.trained if isinstance(reward, VideoReward) else None)
     if sheet is not None:
         contact_sheet_of(ranked, found.thumbnails, prompt).save(sheet)
     return ranked
@@ -149,7 +149,8 @@ class _Candidates:
             else:
                 heapq.heapreplace(self._best, entry)
 
-    def ranked(self) -> Ranked:
+    def ranked(self, trained: Collection[str] | None) -> Ranked:
+        """All of them; `trained`: what the reward was trained for, None where that is not known."""
         if not self.seeds:
             raise ValueError(
                 f"all {len(self.interrupted)} candidates were interrupted; loosen the filter's "
@@ -165,6 +166,7 @@ class _Candidates:
             seeds=self.seeds,
             order=sorted(range(len(self.seeds)), key=lambda index: (-self.totals[index], index)),
             interrupted=self.interrupted,
+            untrained=tuple(n for n in self.scores[0] if trained is not None and n not in trained),
         )
 
 

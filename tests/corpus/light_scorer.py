@@ -48,7 +48,7 @@ class LightScorer:
         try:
             source = open_item(item, data)
             content = source if isinstance(source, bytes) else Path(source).read_bytes()
-        except OSError as error:
+        except (OSError, ValueError) as error:
             return Prepared(item, failure("error", type(error).__name__, str(error)))
         if content.startswith(b"KILL"):
             os.kill(os.getpid(), signal.SIGKILL)

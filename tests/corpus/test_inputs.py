@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import subprocess
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from light_scorer import light_run
 
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item_source import open_item
+from aigv_reward.corpus.rows import extra_of
 
 
 def names(inputs: Any, **options: Any) -> list[str]:
@@ -157,3 +160,150 @@ def test_a_file_that_changes_during_the_run_is_no_score(tmp_path: Path) -> None:
     (tmp_path / "a.mp4").write_text("another")
     with pytest.raises(InputChangedError, match="changed, removed or created after the plan"):
         open_item(item)
+
+
+def test_a_prompt_with_half_an_emoji_is_an_error_row_and_the_run_ends(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.mp4").write_text(name)
+    (tmp_path / "l.jsonl").write_text(
+        '{"path": "a.mp4", "prompt": "a cat \\ud83d"}\n'
+        '{"path": "b.mp4", "prompt": "a dog", "id": "\\ud83d", "\\udc00": [{"x": "\\udfff"}]}\n'
+        '{"path": "c.mp4", "prompt": "a \\ud83d\\ude00", "id": "\\ud83d\\ude00"}\n'
+    )
+    run = light_run(str(tmp_path / "l.jsonl"), tmp_path / "run", workers=1)
+    rows = run.finished().to_pylist()
+    assert [row["status"] for row in rows] == ["error", "ok", "ok"]
+    assert [row["prompt"] for row in rows] == ["a cat \ufffd", "a dog", "a \U0001f600"]
+    assert rows[0]["error"] == (
+        r"its prompt holds '\ud83d', half of a character, at place 6; repair the prompt in the "
+        "input and score it in a new run"
+    )
+    assert extra_of(rows[1]) == {"id": "\ufffd", "\ufffd": [{"x": "\ufffd"}]}
+    assert json.loads(rows[1]["extra"])["id"] == "\ud83d"  # as it was, for whoever repairs it
+    assert extra_of(rows[2]) == {"id": "\U0001f600"}
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        add(tar, "0.mp4", b"0")
+        add(tar, "0.json", b'{"prompt": "\\ud83d"}')
+    run = light_run(str(tmp_path / "t.tar"), tmp_path / "run2", workers=1)
+    assert run.summary().error == 1
+
+
+def test_the_path_of_a_list_is_unicode(tmp_path: Path) -> None:
+    (tmp_path / "l.jsonl").write_text('{"path": "a.mp4"}\n{"path": "b\\ud83d.mp4"}\n')
+    with pytest.raises(ValueError, match=r"l.jsonl' line 2: the video is .* half of a character"):
+        find_corpus(str(tmp_path / "l.jsonl"))
+
+
+@pytest.mark.parametrize("options", [{}, {"write_statistics": False}, {"row_group_size": 2}])
+def test_the_bytes_in_a_list_are_scored_and_not_a_file_of_that_name(
+    tmp_path: Path, options: Any
+) -> None:
+    (tmp_path / "a.mp4").write_text("the file")
+    rows = [
+        {"bytes": b"the bytes", "path": "a.mp4"},
+        {"bytes": None, "path": "a.mp4"},
+        {"bytes": b"others", "path": None},
+        {"bytes": b"again", "path": "a.mp4"},
+        {"bytes": None, "path": "a.mp4"},
+    ]
+    pq.write_table(pa.table({"video": rows, "seed": [1] * 5}), tmp_path / "l.parquet", **options)
+    items = find_corpus(str(tmp_path / "l.parquet")).items
+    file = str(tmp_path / "a.mp4")
+    assert [open_item(one) for one in items] == [b"the bytes", file, b"others", b"again", file]
+    assert [os.path.relpath(os.fsdecode(one.location), tmp_path) for one in items] == [
+        *("l.parquet/0/a.mp4", "a.mp4", "l.parquet/2", "l.parquet/3/a.mp4", "a.mp4")
+    ]
+    pq.write_table(pa.table({"video": [{"bytes": b"x"}]}), tmp_path / "b.parquet")
+    assert [open_item(one) for one in find_corpus(str(tmp_path / "b.parquet")).items] == [b"x"]
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
+    (tmp_path / "l.jsonl").write_text('{"path": "a.mp4", "aes": NaN, "x": [1, {"y": 1e999}]}\n')
+    pq.write_table(pa.table({"path": ["a.mp4"], "aes": [float("nan")]}), tmp_path / "l.parquet")
+    with tarfile.open(tmp_path / "l.tar", "w") as tar:
+        add(tar, "0.mp4", b"0")
+        add(tar, "0.json", b'{"aes": -Infinity}')
+    inputs = [str(tmp_path / f"l.{suffix}") for suffix in ("jsonl", "parquet", "tar")]
+    assert [json.loads(item.extra) for item in find_corpus(inputs).items] == [
+        {"aes": None, "x": [1, {"y": None}]},
+        {"aes": None},
+        {"aes": None},
+    ]
+
+
+@pytest.mark.parametrize("name", ["l.csv", "l.jsonl", "l.parquet"])
+def test_a_list_that_cannot_be_read_is_named(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).symlink_to("/proc/self/mem")  # whose first bytes nobody may read
+
+    def refuse(path: Path) -> None:  # arrow asks for the size first, which is 0
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(pq, "ParquetFile", refuse)
+    with pytest.raises(ValueError, match=rf"list '.*{name}' cannot be read \(.*\); allow reading"):
+        find_corpus(str(tmp_path / name))
+
+
+def test_a_glob_leaves_nothing_out(tmp_path: Path) -> None:
+    for name in ("top/a.mp4", "top/sub/deep/z.mp4", "top/sub/b.mp4", "top/l/x.mp4"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+    (tmp_path / "top" / "l.csv").write_text("path,prompt\nl/x.mp4,a cat\n")
+    with tarfile.open(tmp_path / "top" / "t.tar", "w") as tar:
+        add(tar, "0.mp4", b"0")
+    found = find_corpus(f"{tmp_path}/top/*").items
+    assert [os.path.relpath(os.fsdecode(one.location), tmp_path) for one in found] == [
+        *("top/a.mp4", "top/l/x.mp4", "top/l/x.mp4"),  # of the folder and of the list
+        *("top/sub/b.mp4", "top/sub/deep/z.mp4", "top/t.tar/0.mp4"),
+    ]
+    assert [one.prompt for one in found if one.prompt] == ["a cat"]
+    assert names(f"{tmp_path}/top/sub/**") == [
+        f"{tmp_path}/top/sub/b.mp4",
+        f"{tmp_path}/top/sub/deep/z.mp4",
+    ]
+
+
+def link(tar: tarfile.TarFile, name: str, target: str, kind: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    tar.addfile(member)
+
+
+def test_links_in_a_tar_are_videos_too(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        link(tar, "d/first.mp4", "../a.mp4", tarfile.SYMTYPE)
+        add(tar, "a.mp4", b"content")
+        add(tar, "a.json", b'{"prompt": ""}')
+        link(tar, "b.mp4", "a.mp4", tarfile.LNKTYPE)
+        link(tar, "b.json", "a.json", tarfile.LNKTYPE)
+        link(tar, "c.mp4", "b.mp4", tarfile.LNKTYPE)
+    items = find_corpus(str(tmp_path / "t.tar")).items
+    assert [one.name for one in items] == [
+        f"t.tar/{name}.mp4" for name in ("d/first", "a", "b", "c")
+    ]
+    assert [open_item(one) for one in items] == [b"content"] * 4
+    assert {one.prompt for one in items} == {None}
+    for name, target, kind in (("out", "/x.mp4", tarfile.SYMTYPE), ("me", "me.mp4", b"1")):
+        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
+            add(tar, "a.mp4", b"content")
+            link(tar, f"{name}.mp4", target, kind)
+        with pytest.raises(ValueError, match=f"'{name}.mp4' is a link to '{target}', which is not"):
+            find_corpus(str(tmp_path / f"{name}.tar"))
+    with tarfile.open(tmp_path / "text.tar", "w") as tar:
+        add(tar, "a.mp4", b"content")
+        link(tar, "a.txt", "b.txt", tarfile.LNKTYPE)
+    with pytest.raises(ValueError, match=r"'a.txt' cannot be read .*; repair or remove it"):
+        find_corpus(str(tmp_path / "text.tar"))
+
+
+def test_a_video_that_a_tar_stores_in_parts_is_refused(tmp_path: Path) -> None:
+    with open(tmp_path / "a.mp4", "wb") as file:
+        file.truncate(1 << 20)
+        file.seek(1 << 20)
+        file.write(b"end")
+    command = ["tar", "-cSf", "t.tar", "a.mp4"]
+    if subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode:
+        pytest.skip("no tar that stores files sparsely")
+    with pytest.raises(ValueError, match=r"'a.mp4' is stored in parts, .* without --sparse"):
+        find_corpus(str(tmp_path / "t.tar"))

@@ -19,7 +19,9 @@ from typer.testing import CliRunner, Result
 from aigv_reward.cli import app
 from aigv_reward.corpus import CorpusRules, Run, filter_run, write_report
 from aigv_reward.corpus.inputs import find_corpus
+from aigv_reward.corpus.report_page import report_page
 from aigv_reward.corpus.run_creation import create_run
+from aigv_reward.corpus.selection import Selection
 
 EVIL = "</td><script>document.title='owned'</script><img src=x onerror=alert(1)>&\"'\n"
 NAMES = [f"{place}{EVIL.replace('/', '_')}.mp4" for place in range(6)]
@@ -108,7 +110,7 @@ def test_the_page_of_a_set_is_escaped_offline_and_complete(page: Path) -> None:
         "<b>status</b> scored at all</td><td class='n'>&minus;1</td><td class='n'>110 ",
         "<b>thresholds</b> any of the thresholds</td><td class='n'>&minus;108</td>",
         "overall ≥ 3.5</td><td class='n'>108</td>",
-        "motion ≤ 4.5</td><td class='n'>108</td>",
+        "motion* ≤ 4.5</td><td class='n'>108</td>",
     ):
         assert said in text
 
@@ -164,6 +166,49 @@ def test_the_table_of_a_large_run_has_part_of_it_and_says_so(
     assert max(b - a for a, b in pairwise(places)) <= 8  # all through the run
     assert [len(column["values"]) for column in data["columns"]] == [len(places)] * 8
     assert len(data["files"]) == len(places)
+
+
+def test_the_report_of_a_set_applies_the_very_rules_of_the_set(run: Run, tmp_path: Path) -> None:
+    """Rules that bring what their thresholds come to: 3.5, where the run's own median is 3.05."""
+    rules = {
+        "minimum_percentile": {"overall": 50},
+        "limits": {"minimum_percentile": {"overall": 3.5}},
+        "reference": "run",
+    }
+    kept = filter_run(run, CorpusRules.from_dict(rules), tmp_path / "set", report=True).kept
+    made = (tmp_path / "set" / "report.html").read_text()
+    assert write_report(tmp_path / "set", tmp_path / "again.html").read_text() == made
+    assert len(kept) == 2 and "<b>2 <span>1.8%</span></b>kept" in made
+    assert "<b>thresholds</b> the threshold</td>" in made
+
+
+def test_a_dimension_that_was_not_trained_is_marked_wherever_it_stands(
+    run: Run, page: Path, tmp_path: Path
+) -> None:
+    text = page.read_text()
+    assert "<p class='soft'>* not trained in this checkpoint: motion</p>" in text
+    for said in ("<h3>motion*</h3>", "<th class='n'>motion*</th>", '{"name":"motion*"'):
+        assert said in text
+    for bare in ("<h3>motion</h3>", "<th class='n'>motion</th>", '{"name":"motion"'):
+        assert bare not in text
+    assert "overall*" not in text
+    rules = CorpusRules.from_dict({"top_k": {"by": {"overall": 1, "motion": 0.5}}})
+    run.plan["checkpoint"]["trained"] = ["motion", "overall"]
+    try:
+        text = report_page(run, [], Selection((), (), rules, None), title="t").decode()
+    finally:
+        run.plan["checkpoint"]["trained"] = ["overall"]
+    assert "*" not in text.partition("<body>")[2].partition("<script")[0]
+    assert "best 1 of each prompt by overall + 0.5 motion<" in text
+    text = report_page(run, [], Selection((), (), rules, None), title="t").decode()
+    assert "best 1 of each prompt by overall + 0.5 motion*<" in text
+
+
+def test_the_manifest_of_another_program_is_no_set(tmp_path: Path) -> None:
+    for content in ("{}", "[", "3"):
+        (tmp_path / "manifest.json").write_text(content)
+        with pytest.raises(ValueError, match=r"is no set \(its manifest.json is not one that aigv"):
+            write_report(tmp_path, tmp_path / "page.html")
 
 
 def test_a_set_needs_its_run(run: Run, tmp_path: Path) -> None:

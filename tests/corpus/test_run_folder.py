@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +19,9 @@ from pathlib import Path
 import pytest
 from light_scorer import LightSettings, light_run
 
+from aigv_reward.cli.score_run import _tell
 from aigv_reward.corpus import Run
+from aigv_reward.corpus.claims import Claims
 from aigv_reward.corpus.item import Item
 from aigv_reward.corpus.rows import SCHEMA
 from aigv_reward.corpus.run_creation import create_run
@@ -143,6 +149,117 @@ def test_another_plan_is_refused(texts: Texts, tmp_path: Path, change: str, said
         plan = {"shard_size": 2}
     with pytest.raises(ValueError, match=f"was planned otherwise: .*{said}"):
         light_run(folder, tmp_path / "run", **plan)
+
+
+@pytest.mark.parametrize("spelled", ["./in/00.mp4", "in/../in/*.mp4", "in"])
+def test_another_spelling_of_the_same_input_goes_on(
+    texts: Texts, tmp_path: Path, spelled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts("a")
+    monkeypatch.chdir(tmp_path)
+    run = light_run("in/00.mp4", tmp_path / "run", workers=1)
+    before = files(run.folder)
+    assert light_run(spelled, tmp_path / "run", workers=1).missing() == []
+    (run.folder / "shards" / "000000.parquet").unlink()
+    light_run(spelled, tmp_path / "run", workers=1)
+    assert files(run.folder) == before
+
+
+def test_another_name_of_the_same_checkpoint_goes_on(texts: Texts, tmp_path: Path) -> None:
+    folder = texts("a")
+    one: dict[str, object] = {"sha256": "light", "name": "lite"}
+    light_run(folder, tmp_path / "run", checkpoint=one)
+    run = light_run(folder, tmp_path / "run", checkpoint=one | {"name": "/folders/lite/"})
+    assert run.plan["checkpoint"]["name"] == "lite"
+    with pytest.raises(ValueError, match=r"checkpoint\.sha256 was"):
+        light_run(folder, tmp_path / "run", checkpoint=one | {"sha256": "dark"})
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{}", r"is no run \(its plan.json is not one that aigv-reward wrote\); name the folder"),
+        (b"not json", r"is no run \(its plan.json is not one"),
+        (b"\xff", r"is no run \(its plan.json is not one"),
+        (b'{"checkpoint": {}, "input": 3, "shard_size": 1}', r"is no run \(its plan.json"),
+        (
+            b'{"checkpoint": {}, "input": {"total": 1}, "shard_size": 1, "format": 2}',
+            "has the format 2, and this version of aigv-reward reads 1; use the version that made",
+        ),
+    ],
+)
+def test_a_plan_of_another_program_or_version_is_refused(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(ValueError, match=said):
+        Run(tmp_path)
+
+
+def test_a_run_whose_shards_were_deleted_starts_over(texts: Texts, tmp_path: Path) -> None:
+    folder = texts(*"abcd")
+    run = light_run(folder, tmp_path / "run", workers=1)
+    before = files(run.folder)
+    shutil.rmtree(run.folder / "shards")
+    assert (run.missing(), run.summary().total) == ([0, 1], 0)
+    light_run(folder, tmp_path / "run", workers=1)
+    assert files(run.folder) == before
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK])
+def test_without_locks_two_runners_do_the_work_twice(
+    texts: Texts, tmp_path: Path, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    whole = light_run(texts(*"abcd"), tmp_path / "whole", workers=1)
+    monkeypatch.setattr("fcntl.lockf", refuse)
+    run = light_run(tmp_path / "in", tmp_path / "run", workers=1)
+    assert files(run.folder) == files(whole.folder)
+    with Claims(run.folder / "claims.lock") as claims:
+        assert claims.take(0)
+        claims.give(0)
+        code = errno.EIO
+        with pytest.raises(OSError, match="Input/output error"):
+            claims.take(0)
+        with pytest.raises(OSError, match="Input/output error"):
+            claims.give(0)
+
+
+def test_a_shard_that_another_runner_has_just_written_is_done(
+    texts: Texts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without locks: the other renames its file, and takes ours for one that a kill has left."""
+    run = light_run(texts("a"), tmp_path / "run", workers=1)
+    path = run.shard_path(0)
+    content = path.read_bytes()
+    path.unlink()
+    replace = os.replace
+
+    def other(source: Path, target: Path) -> None:
+        path.write_bytes(content)
+        source.unlink()
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", other)
+    run.commit(0, {0: {"status": "ok"}})
+    assert path.read_bytes() == content
+
+
+def test_failed_videos_of_a_tar_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for name in ("a", "b"):
+            member = tarfile.TarInfo(f"{name}.mp4")
+            member.size = 3
+            tar.addfile(member, io.BytesIO(b"BAD"))
+    run = light_run(tmp_path / "t.tar", tmp_path / "run", workers=1)
+    _tell(run, (1, 1), "table", run.folder)
+    assert capsys.readouterr().err == "".join(
+        f"aigv-reward: {tmp_path}/t.tar/{name}.mp4: error: it is bad\n" for name in ("a", "b")
+    )
 
 
 def test_a_folder_of_something_else_is_refused(texts: Texts, tmp_path: Path) -> None:

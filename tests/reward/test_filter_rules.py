@@ -198,6 +198,12 @@ def test_other_names_are_dimensions_where_they_are_allowed() -> None:
             "minimum_z 3 of 'motion' is above maximum_z 2 of 'motion'; no score passes both",
         ),
         ({"minimum": {"motion": 3}, "limits": {"minimum": {"motion": 3}}}, "limits has 'minimum';"),
+        ({"minimum": {"motion": 3}, "limits": 3}, "limits is 3; leave it out, or give {minimum_z"),
+        (
+            {"minimum_z": {"motion": 3}, "limits": {"minimum_z": 3}},
+            "limits has minimum_z 3; leave it out, or give {dimension: score}",
+        ),
+        ({"minimum_z": 3, "limits": {"minimum_z": {"motion": 3}}}, r"minimum_z is 3; give \{dimen"),
         (
             {"minimum": {"motion": 3}, "limits": {"minimum_z": {"motion": 3}}},
             "limits has minimum_z of 'motion', which is no threshold",

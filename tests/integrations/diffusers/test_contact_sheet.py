@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch import Tensor
 
+from aigv_reward import VideoReward
 from aigv_reward.integrations.diffusers import Ranked, best_of_n
 from aigv_reward.integrations.diffusers.contact_sheet import Thumbnails, contact_sheet_of
 
@@ -107,6 +108,32 @@ def test_best_of_n_writes_it(tiny: Callable[[str], Any], tmp_path: Path) -> None
     ]
     ((y, x),) = places
     assert (pixels[y : y + height, x : x + width] == first).all()
+
+
+def test_a_dimension_that_was_not_trained_is_marked(
+    tiny: Callable[[str], Any], light_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, reward = tiny("wan"), VideoReward.from_pretrained(light_checkpoint)
+    reward.model.config.trained = ("overall",)
+    weights = {"overall": 1.0, "technical": 0.5}
+    drawn: list[str] = []
+    text = ImageDraw.ImageDraw.text
+
+    def noted(self: ImageDraw.ImageDraw, xy: Any, said: str, *args: Any, **kwargs: Any) -> None:
+        drawn.append(said)
+        text(self, xy, said, *args, **kwargs)
+
+    ranked = best_of_n(
+        *(made.pipe, reward, "a cat", 2), seed=0, progress=False, weights=weights, **made.kwargs
+    )
+    assert ranked.untrained == ("technical",)
+    lines = repr(ranked).splitlines()
+    assert lines[1].split() == ["rank", "seed", "total", "technical*", "overall"]
+    assert lines[-1] == "* not trained in this checkpoint: technical"
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
+    contact_sheet_of(ranked, [Thumbnails.of(plain(0.5))] * 2, "a cat")
+    assert "technical*" in drawn and "technical" not in drawn and "overall" in drawn
+    assert any(said.startswith("* not trained in this checkpoint: technical;") for said in drawn)
 
 
 def test_candidates_print_as_a_table() -> None:
