@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from aigv_reward.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from aigv_reward.corpus.corpus_rules import CorpusRules, TopK
@@ -39,29 +40,26 @@ __all__ = [
     "write_report",
 ]
 
-_HOME = {
-    "CorpusRules": "aigv_reward.corpus.corpus_rules",
-    "ElsewhereSettings": "aigv_reward.corpus.elsewhere",
-    "Limits": "aigv_reward.corpus.limits",
-    "Meter": "aigv_reward.corpus.meter",
-    "PlannedRun": "aigv_reward.corpus.planned_run",
-    "PoolError": "aigv_reward.corpus.pool",
-    "Progress": "aigv_reward.corpus.meter",
-    "QualityFilter": "aigv_reward.corpus.quality_filter",
-    "Run": "aigv_reward.corpus.run_folder",
-    "ShardWorker": "aigv_reward.corpus.elsewhere",
-    "Summary": "aigv_reward.corpus.run_folder",
-    "TopK": "aigv_reward.corpus.corpus_rules",
-    "VideoByVideo": "aigv_reward.corpus.elsewhere",
-    "check_counts": "aigv_reward.corpus.planned_run",
-    "filter_run": "aigv_reward.corpus.filtering",
-    "plan_corpus": "aigv_reward.corpus.planned_run",
-    "score_corpus": "aigv_reward.corpus.corpus_run",
-    "write_report": "aigv_reward.corpus.report",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CorpusRules": "aigv_reward.corpus.corpus_rules",
+        "ElsewhereSettings": "aigv_reward.corpus.elsewhere",
+        "Limits": "aigv_reward.corpus.limits",
+        "Meter": "aigv_reward.corpus.meter",
+        "PlannedRun": "aigv_reward.corpus.planned_run",
+        "PoolError": "aigv_reward.corpus.pool",
+        "Progress": "aigv_reward.corpus.meter",
+        "QualityFilter": "aigv_reward.corpus.quality_filter",
+        "Run": "aigv_reward.corpus.run_folder",
+        "ShardWorker": "aigv_reward.corpus.elsewhere",
+        "Summary": "aigv_reward.corpus.run_folder",
+        "TopK": "aigv_reward.corpus.corpus_rules",
+        "VideoByVideo": "aigv_reward.corpus.elsewhere",
+        "check_counts": "aigv_reward.corpus.planned_run",
+        "filter_run": "aigv_reward.corpus.filtering",
+        "plan_corpus": "aigv_reward.corpus.planned_run",
+        "score_corpus": "aigv_reward.corpus.corpus_run",
+        "write_report": "aigv_reward.corpus.report",
+    },
+)

@@ -1,10 +1,17 @@
 """The three encoders: normalised frames (B, T, 3, H, W) in, feature vectors out."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
 from torch import nn
 
-from aigv_reward.encoders.semantic import FrameToken, SemanticTower
 from aigv_reward.encoders.slowfast import FastConfig, FastPathway
 from aigv_reward.encoders.swin3d import SwinConfig, VideoSwin, WindowAttention
+from aigv_reward.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from aigv_reward.encoders.semantic import SemanticTower
 
 __all__ = [
     "FastConfig",
@@ -15,6 +22,11 @@ __all__ = [
     "VideoSwin",
     "init_encoder_weights",
 ]
+
+FrameToken = Literal["cls", "pooled"]
+"""Which output of a semantic tower stands for a frame."""
+
+__getattr__ = lazy_names(__name__, {"SemanticTower": "aigv_reward.encoders.semantic"})
 
 
 def init_encoder_weights(module: nn.Module) -> None:

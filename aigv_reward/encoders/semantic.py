@@ -3,15 +3,14 @@
 import copy
 import inspect
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import get_args
 
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel, BlipVisionConfig, PretrainedConfig, PreTrainedModel
 
+from aigv_reward.encoders import FrameToken
 from aigv_reward.encoders.blip import build_blip
-
-FrameToken = Literal["cls", "pooled"]
 
 _CLS_PARAMETERS = ("cls_token", "class_embedding")
 

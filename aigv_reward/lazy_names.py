@@ -1,0 +1,28 @@
+"""Names of a package that are imported when they are asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy_names(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """The `__getattr__` of a package whose modules take long to import.
+
+    Models of transformers take seconds, which a config, rules or a run's supervisor do not need.
+
+    Args:
+        package: its `__name__`.
+        homes: {name: the module that has it}.
+    """
+
+    def find(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(homes[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    return find
