@@ -28,8 +28,8 @@ from widths import LAYERS, config, fill, restore_frequencies
 
 from aigv_reward import AIGVRewardModel, VideoReward
 from aigv_reward.dimensions import Dimension
-from aigv_reward.model.conversion import REVERSED_VALUES
 from aigv_reward.model.key_mapping import rename_published_keys
+from aigv_reward.model.published_config import REVERSED_VALUES
 from aigv_reward.views import ViewSampling
 
 SAME_PRECISION = 1.2

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from aigv_reward.reward import VideoReward
 
 
+MISFITS = (TypeError, AttributeError, LookupError, ArithmeticError)
+"""What a config that nothing was checked about makes of a model; no argument of ours does."""
+
+
 def parse_dimensions(names: str | None) -> tuple[Dimension, ...] | None:
     """Dimensions of a list with commas, in its order; None if none was given.
 
@@ -55,8 +59,8 @@ def load_reward(checkpoint: str | None, device: str | None) -> VideoReward:
             return VideoReward.from_pretrained(checkpoint, device=name)
     except ValueError as error:
         raise CommandError(str(error)) from error
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0]
+    except (OSError, RuntimeError, SafetensorError, *MISFITS) as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise CommandError(
             f"checkpoint {checkpoint or 'lite'!r} cannot be loaded ({reason}); give "
             "--checkpoint a folder that save_pretrained or aigv-reward convert wrote, or a hub id"
@@ -111,3 +115,25 @@ def check_answers(
             "prompts were given, but the checkpoint has no tokenizer.json; add it to its folder, "
             "or leave the prompts out"
         )
+
+
+def check_prompt(
+    reward: VideoReward,
+    prompt: str | None,
+    dimensions: Sequence[Dimension],
+    label: str = "the prompt",
+) -> None:
+    """Raise unless the reward can ask about a video with its text prompt, which is called `label`.
+
+    Raises:
+        ValueError: the prompt is too long, or no UTF-8 text.
+    """
+    from aigv_reward.reward.prompts import prompt_ids
+
+    prompt_ids(
+        [prompt],
+        reward.tokenizer,
+        reward.model.prompt_format,
+        dimensions=dimensions,
+        labels=[label],
+    )

@@ -20,8 +20,8 @@ def read_prompts(file: str, videos: Sequence[str]) -> list[str | None]:
         videos: paths as they will be printed.
 
     Raises:
-        UsageError: the file cannot be read or lacks a column, or a row matches no video, several
-            videos, or a video that an earlier row matched.
+        UsageError: the file cannot be read or lacks a column, a prompt is not UTF-8, or a row
+            matches no video, several videos, or a video that an earlier row matched.
     """
     places: dict[str, set[int]] = {}
     targets: dict[str, set[int]] = {}
@@ -31,13 +31,19 @@ def read_prompts(file: str, videos: Sequence[str]) -> list[str | None]:
     prompts: list[str | None] = [None] * len(videos)
     lines: dict[int, int] = {}
     folder = os.path.dirname(os.path.abspath(file))
-    for line, path, prompt in _rows(file):
+    rows = list(_rows(file))
+    _check_encoding(file, rows)
+    for line, path, prompt in rows:
         here, beside = os.path.abspath(path), os.path.abspath(os.path.join(folder, path))
         found = places.get(here, set()) | places.get(beside, set())
         if not found:
             found = targets.get(os.path.realpath(here), set())
             found = found | targets.get(os.path.realpath(beside), set())
         where = f"{file!r} line {line}: path {path!r}"
+        if not found and not _is_utf8(path):
+            raise UsageError(
+                f"{where} is not UTF-8, and its bytes name no video; save the file as UTF-8"
+            )
         if not found:
             raise UsageError(
                 f"{where} is none of the {len(videos)} videos; remove the row, or write the path "
@@ -54,12 +60,33 @@ def read_prompts(file: str, videos: Sequence[str]) -> list[str | None]:
     return prompts
 
 
+def _check_encoding(file: str, rows: Sequence[tuple[int, str, str]]) -> None:
+    """Raise unless every prompt is UTF-8; a path may be any bytes that name a file."""
+    bad = [(line, prompt) for line, _, prompt in rows if not _is_utf8(prompt)]
+    if bad:
+        line, prompt = bad[0]
+        raise UsageError(
+            f"{file!r} line {line}: the prompt {prompt[:60]!r} is not UTF-8 ({len(bad)} of "
+            f"{len(rows)} rows have such prompts); save the file as UTF-8"
+        )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _rows(file: str) -> Iterator[tuple[int, str, str]]:
     """(line, path, prompt) of each row."""
     try:
         with open(file, encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
             reader = csv.DictReader(opened, strict=True, restkey="")
             missing = {"path", "prompt"} - set(reader.fieldnames or ())
+            if missing and not _is_utf8(",".join(reader.fieldnames or ())):
+                raise UsageError(f"the first line of {file!r} is not UTF-8; save the file as UTF-8")
             if missing:
                 raise UsageError(
                     f"{file!r} has no column {' and '.join(sorted(missing))}; its first line must "

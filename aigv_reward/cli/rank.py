@@ -11,7 +11,7 @@ import typer
 
 from aigv_reward.cli.errors import UsageError, note
 from aigv_reward.cli.listing import find_videos
-from aigv_reward.cli.loading import check_answers, load_reward, parse_dimensions
+from aigv_reward.cli.loading import check_answers, check_prompt, load_reward, parse_dimensions
 from aigv_reward.cli.options import (
     BatchSize,
     Checkpoint,
@@ -70,6 +70,10 @@ def rank(
         names = reward.dimensions
         check_answers(reward, tuple(weights), ())
         check_answers(reward, names, texts)
+        try:
+            check_prompt(reward, texts[0], names, "--prompt")
+        except ValueError as error:
+            raise UsageError(str(error)) from error
         for row in score_files(reward, videos, texts, dimensions=names, batch_size=batch_size):
             rows.append(row)
             advance()

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from aigv_reward.cli.errors import note, one_line
+from aigv_reward.cli.loading import check_prompt
 from aigv_reward.cli.rows import Row
 from aigv_reward.dimensions import Dimension
 
@@ -45,8 +46,9 @@ def score_files(
 ) -> Generator[Row, None, None]:
     """A row a video, in order, as soon as its batch is scored.
 
-    At most two batches and one file a decoding thread are in memory, as views. A file that cannot
-    be read, or that the model fails on, gets an error row; the others of its batch are scored.
+    At most two batches and one file a decoding thread are in memory, as views. A file whose prompt
+    is refused, that cannot be read, or that the model fails on gets an error row; the others of its
+    batch are scored.
 
     Args:
         reward: what to score with.
@@ -59,7 +61,8 @@ def score_files(
     size = max(1, batch_size // clips)
     batch: list[_File] = []
     waiting = 0
-    with closing(_decoded(reward, videos, prompts, clips, ahead=size + DECODERS)) as files:
+    ahead = size + DECODERS
+    with closing(_decoded(reward, videos, prompts, dimensions, clips, ahead=ahead)) as files:
         for file in files:
             batch.append(file)
             waiting += file.views is not None
@@ -88,6 +91,7 @@ def _decoded(
     reward: VideoReward,
     videos: Sequence[str],
     prompts: Sequence[str | None],
+    dimensions: Sequence[Dimension],
     clips: int,
     *,
     ahead: int,
@@ -97,6 +101,7 @@ def _decoded(
 
     def prepare(path: str, prompt: str | None) -> _File:
         try:
+            check_prompt(reward, prompt, dimensions)
             return _File(path, prompt, views=reward.prepare(path, clips=clips))
         except FAILURES as error:
             return _File(path, prompt, error=_reason(error))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from difflib import get_close_matches
+from numbers import Integral, Real
 from typing import Any, ClassVar, get_args
 
-from transformers import AutoConfig, PretrainedConfig
+import transformers
+from huggingface_hub.errors import StrictDataclassError
+from transformers import CONFIG_MAPPING, AutoConfig, PretrainedConfig
 
 from aigv_reward.dimensions import DIMENSIONS, Dimension
 from aigv_reward.encoders import FastConfig, FrameToken, SwinConfig
@@ -92,26 +97,54 @@ class AIGVRewardConfig(PretrainedConfig):
     source: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
-        self.text_config = _sub_config(self.text_config, PUBLISHED_TEXT)
-        self.semantic_config = _sub_config(self.semantic_config, PUBLISHED_SEMANTIC)
+        for name, default in (
+            ("text_config", PUBLISHED_TEXT),
+            ("semantic_config", PUBLISHED_SEMANTIC),
+        ):
+            with _reading(self, name):
+                setattr(self, name, _sub_config(name, getattr(self, name), default))
         for name, cls in (("technical_config", SwinConfig), ("motion_config", FastConfig)):
-            values = getattr(self, name) or {}
-            _check_fields(name, values, cls)
-            setattr(self, name, asdict(cls(**values)))
+            with _reading(self, name):
+                setattr(self, name, _widths(name, getattr(self, name) or {}, cls))
         if self.lora is not None:
             from peft import LoraConfig  # seconds to import, and not every checkpoint needs it
 
-            _check_fields("lora", self.lora, LoraConfig)
-        prompt = PromptFormat.from_dict(self.prompt) if self.prompt else PromptFormat.published()
-        self.prompt = prompt.to_dict()
-        sampling = (
-            ViewSampling.from_dict(self.sampling) if self.sampling else ViewSampling.published()
-        )
-        self.sampling = sampling.to_dict()
-        self.level_values = [float(value) for value in self.level_values]
+            with _reading(self, "lora"):
+                _check_fields("lora", self.lora, LoraConfig)
+        with _reading(self, "prompt"):
+            prompt = (
+                PromptFormat.from_dict(self.prompt) if self.prompt else PromptFormat.published()
+            )
+            self.prompt = prompt.to_dict()
+        with _reading(self, "sampling"):
+            sampling = (
+                ViewSampling.from_dict(self.sampling) if self.sampling else ViewSampling.published()
+            )
+            self.sampling = sampling.to_dict()
+        with _reading(self, "level_values"):
+            self.level_values = [float(value) for value in self.level_values]
+        with _reading(self, "trained"):
+            self.trained = list(self.trained)
         self._validate(prompt, sampling, kwargs)
         self.trained = [name for name in DIMENSIONS if name in self.trained]
         super().__post_init__(**kwargs)
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The values of a `config.json`, before anything is made of them.
+
+        Raises:
+            ValueError: the file holds something other than an object.
+        """
+        values, unused = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        if not isinstance(values, dict):
+            raise ValueError(
+                f"config.json of checkpoint {str(pretrained_model_name_or_path)!r} holds a "
+                f"{type(values).__name__}, not an object; restore what save_pretrained wrote"
+            )
+        return values, unused
 
     def _validate(
         self, prompt: PromptFormat, sampling: ViewSampling, unknown: Mapping[str, Any]
@@ -129,6 +162,9 @@ class AIGVRewardConfig(PretrainedConfig):
             raise ValueError(
                 f"level_values has {len(self.level_values)} entries; give 5, best first"
             )
+        for name, kind in (("logit_divisor", Real), ("technical_repeats", Integral)):
+            if not isinstance(getattr(self, name), kind):
+                raise ValueError(f"{name} is {getattr(self, name)!r}; give a number")
         if not self.logit_divisor > 0:
             raise ValueError(f"logit_divisor {self.logit_divisor} must be above 0")
         if self.technical_repeats < 1:
@@ -153,7 +189,8 @@ class AIGVRewardConfig(PretrainedConfig):
                 "raise motion_config's max_frames or sample fewer"
             )
         if self.calibration is not None:
-            self._validate_calibration(prompt, self.calibration)
+            with _reading(self, "calibration"):
+                self._validate_calibration(prompt, self.calibration)
 
     def _validate_calibration(self, prompt: PromptFormat, calibration: Mapping[str, Any]) -> None:
         if not self.calibration_set:
@@ -187,16 +224,49 @@ class AIGVRewardConfig(PretrainedConfig):
         return self.prompt_format.dimensions
 
 
+@contextmanager
+def _reading(config: AIGVRewardConfig, name: str) -> Iterator[None]:
+    """What a field of the wrong type or shape does, as an error that names the field.
+
+    Raises:
+        ValueError: instead of whatever the block stumbles over; its own stay as they are.
+    """
+    try:
+        yield
+    except (TypeError, AttributeError, LookupError, ArithmeticError, StrictDataclassError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"config field {name!r} cannot be read ({type(error).__name__}: {reason}); restore the "
+            "value that save_pretrained wrote"
+        ) from error
+
+
+def _widths(name: str, values: Mapping[str, Any], cls: Any) -> dict[str, Any]:
+    """The fields of an encoder's config, all of them numbers or lists of numbers."""
+    _check_fields(name, values, cls)
+    widths: dict[str, Any] = asdict(cls(**values))
+    for field, value in widths.items():
+        for number in value if isinstance(value, list | tuple) else (value,):
+            if not isinstance(number, int | float) or not number > 0:
+                raise ValueError(f"{name} has {field} {value!r}; give numbers above 0")
+    return widths
+
+
 def _check_fields(name: str, values: Mapping[str, Any], cls: type) -> None:
     known = {field.name for field in fields(cls) if field.init}
     if unknown := sorted(values.keys() - known):
         raise ValueError(f"{name} has unknown keys {unknown}; its keys are {sorted(known)}")
 
 
-def _sub_config(values: Any, default: dict[str, Any]) -> PretrainedConfig:
+def _sub_config(name: str, values: Any, default: dict[str, Any]) -> PretrainedConfig:
     if isinstance(values, PretrainedConfig):
         return values
     values = dict(values or default)
     if "model_type" not in values:
         raise ValueError("a sub-config has no 'model_type'; name its architecture, e.g. 'llama'")
+    if values["model_type"] not in CONFIG_MAPPING:
+        raise ValueError(
+            f"{name} has the model_type {values['model_type']!r}, which transformers "
+            f"{transformers.__version__} does not know; name an architecture that it has"
+        )
     return AutoConfig.for_model(values.pop("model_type"), **values)

@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from aigv_reward.dimensions import Dimension
 from aigv_reward.model.card import converted_card
-from aigv_reward.model.configuration_aigv_reward import (
-    PUBLISHED_LORA,
-    PUBLISHED_SEMANTIC,
-    PUBLISHED_TEXT,
-    AIGVRewardConfig,
-)
+from aigv_reward.model.configuration_aigv_reward import AIGVRewardConfig
 from aigv_reward.model.key_mapping import rename_published_keys
 from aigv_reward.model.modeling_aigv_reward import AIGVRewardModel
-from aigv_reward.regressor.prompt import PromptFormat, Question, level_word_ids
+from aigv_reward.model.published_config import published_config, read_published_config
+from aigv_reward.regressor.prompt import level_word_ids
+from aigv_reward.regressor.tokenizer import check_tokenizer, read_tokenizer
 
-REVERSED_VALUES = [1.0, 2.0, 3.0, 4.0, 5.0]
-"""The published model reads its level words in reverse: "excellent" is worth 1, "bad" 5."""
-
-_CONFIG_KEYS = {
-    *("vit_dim", "vit_depth", "vit_heads", "swin_dim", "swin_depths", "swin_heads"),
-    *("llm_hidden", "llm_layers", "llm_heads", "llm_intermediate", "vocab_size", "rms_norm_eps"),
-    *("lora_r", "lora_alpha", "level_ids", "prompt_piece_ids"),
-}
 # What torch.load raises on files that are something else, or cut short.
 _UNREADABLE = (RuntimeError, EOFError, LookupError, OSError, TypeError, ValueError)
 
@@ -73,22 +60,22 @@ def convert_aigveval(
 
     Raises:
         ValueError: an unsafe pickle, a file that is no checkpoint, missing or unexpected weights,
-            shapes that do not fit, a config file that lacks keys, or the tokenizer of another
-            language model.
+            shapes that do not fit, a config file that lacks keys or has wrong values, or a file
+            that is no tokenizer, or that of another language model.
     """
     path = Path(checkpoint)
     renamed, _ = rename_published_keys(_read_state(path))
-    text_tokenizer = None
-    if tokenizer is not None:
-        text_tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(tokenizer))
-    ours = _published_config() if config is None else _config(Path(config), text_tokenizer)
+    text_tokenizer = None if tokenizer is None else read_tokenizer(tokenizer)
+    if config is None:
+        ours = published_config()
+    else:
+        ours = read_published_config(Path(config), text_tokenizer)
     if text_tokenizer is not None:
-        _check_tokenizer(text_tokenizer, ours.prompt_format)
+        _check_tokenizer(text_tokenizer, ours)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     ours.source = {"kind": "aigveval", "file": path.name, "sha256": digest}
-    with torch.device("meta"):
-        wanted = AIGVRewardModel(ours).state_dict()
+    wanted = _wanted(ours, config)
     if base_llm is not None:
         _fill(renamed, wanted, "llm.", _folder_state(Path(base_llm)))
     if semantic is not None:
@@ -127,81 +114,40 @@ def _read_state(path: Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, prompt: PromptFormat) -> None:
+def _check_tokenizer(tokenizer: PreTrainedTokenizerFast, config: AIGVRewardConfig) -> None:
+    prompt = config.prompt_format
     found = level_word_ids(tokenizer)
     if found != prompt.level_ids:
         raise ValueError(
             f"the tokenizer's level words are {list(found)}, the checkpoint's "
             f"{list(prompt.level_ids)}; give the tokenizer of its language model"
         )
+    check_tokenizer(tokenizer, prompt, config.text_config.vocab_size)
 
 
-def _published_config() -> AIGVRewardConfig:
-    return AIGVRewardConfig(
-        lora=PUBLISHED_LORA,
-        level_values=REVERSED_VALUES,
-        logit_divisor=100.0,
-        trained=["overall"],
-        score_version="aigveval-1",
-    )
-
-
-def _config(file: Path, tokenizer: PreTrainedTokenizerFast | None) -> AIGVRewardConfig:
-    values = json.loads(file.read_text())
-    if missing := sorted(_CONFIG_KEYS - values.keys()):
-        raise ValueError(f"{str(file)!r} lacks the keys {missing}; give them")
-    width = values["vit_dim"]
-    return AIGVRewardConfig(
-        text_config={
-            **PUBLISHED_TEXT,
-            "vocab_size": values["vocab_size"],
-            "hidden_size": values["llm_hidden"],
-            "intermediate_size": values["llm_intermediate"],
-            "num_hidden_layers": values["llm_layers"],
-            "num_attention_heads": values["llm_heads"],
-            "num_key_value_heads": values["llm_heads"],
-            "rms_norm_eps": values["rms_norm_eps"],
-        },
-        semantic_config={
-            **PUBLISHED_SEMANTIC,
-            "hidden_size": width,
-            "intermediate_size": 4 * width,
-            "num_hidden_layers": values["vit_depth"],
-            "num_attention_heads": values["vit_heads"],
-        },
-        technical_config={
-            "embed_dim": values["swin_dim"],
-            "depths": values["swin_depths"],
-            "num_heads": values["swin_heads"],
-        },
-        lora={**PUBLISHED_LORA, "r": values["lora_r"], "lora_alpha": values["lora_alpha"]},
-        prompt=_prompt(values, tokenizer).to_dict(),
-        level_values=REVERSED_VALUES,
-        logit_divisor=100.0,
-        trained=["overall"],
-        score_version="aigveval-1",
-    )
-
-
-def _prompt(values: Mapping[str, Any], tokenizer: PreTrainedTokenizerFast | None) -> PromptFormat:
-    """The recorded ids; questions beyond the published one come from the tokenizer, if any."""
-    *pieces, question = (tuple(piece) for piece in values["prompt_piece_ids"])
-    recorded: dict[Dimension, Question] = {"overall": Question(question)}
-    if tokenizer is not None:
-        recorded = PromptFormat.from_tokenizer(tokenizer, lead=question[:1]).questions | recorded
-    levels = values["level_ids"]
-    return PromptFormat(
-        pieces=(pieces[0], pieces[1], pieces[2]),
-        questions=recorded,
-        level_ids=tuple(levels[word] for word in ("excellent", "good", "fair", "poor", "bad")),
-    )
+def _wanted(ours: AIGVRewardConfig, file: str | Path | None) -> dict[str, Tensor]:
+    """The weights of a config, without storage."""
+    try:
+        with torch.device("meta"):
+            return AIGVRewardModel(ours).state_dict()
+    except (ValueError, RuntimeError, TypeError, ArithmeticError) as error:
+        if file is None:
+            raise
+        raise ValueError(
+            f"the widths of {str(file)!r} make no model ({error}); give those of the checkpoint"
+        ) from error
 
 
 def _folder_state(folder: Path) -> dict[str, Tensor]:
     state: dict[str, Tensor] = {}
     if files := sorted(folder.glob("*.safetensors")):
         for file in files:
-            state.update(load_file(file))
+            try:
+                state.update(load_file(file))
+            except (SafetensorError, OSError) as error:
+                raise ValueError(
+                    f"{str(file)!r} cannot be read as weights ({error}); fetch it again"
+                ) from error
     elif files := sorted(folder.glob("pytorch_model*.bin")):
         for file in files:
             state.update(_read_state(file))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from numbers import Integral
 from typing import Any, Protocol, cast
 
 from aigv_reward.dimensions import DIMENSIONS, Dimension
@@ -98,6 +99,11 @@ class PromptFormat:
             raise ValueError(
                 f"questions for {unknown or 'no dimension'}; choose from {', '.join(DIMENSIONS)}"
             )
+        asked = (ids for q in self.questions.values() for ids in (q.ids, q.prompted_ids or ()))
+        every: list[Sequence[Any]] = [*self.pieces, *asked, self.level_ids]
+        for ids in every:
+            if wrong := [token for token in ids if not isinstance(token, Integral) or token < 0]:
+                raise ValueError(f"token ids of the prompt include {wrong[:3]}; give whole numbers")
         if self.max_prompt_tokens < 1:
             raise ValueError(f"max_prompt_tokens {self.max_prompt_tokens} must be at least 1")
 

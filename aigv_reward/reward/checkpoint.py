@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PretrainedConfig, PreTrainedTokenizerFast
 from transformers.utils.hub import cached_file
 
-from aigv_reward.model import AIGVRewardConfig, AIGVRewardModel
+from aigv_reward.model import AIGVRewardConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from aigv_reward.model import AIGVRewardModel
 
 BUNDLED = Path(__file__).resolve().parent.parent / "checkpoints"
 DEFAULT = "lite"
@@ -61,16 +65,16 @@ def load_checkpoint(
         model_kwargs: go to `AIGVRewardModel.from_pretrained`.
 
     Raises:
-        ValueError: no such checkpoint, one of another model, or weights that do not fit its config.
+        ValueError: no such checkpoint, one of another model, a config or a tokenizer that cannot be
+            read, or weights or a tokenizer that do not fit the config.
     """
+    # Here, because a run's supervisor resolves checkpoints and never loads one.
+    from aigv_reward.model import AIGVRewardModel
+    from aigv_reward.regressor.tokenizer import check_tokenizer, read_tokenizer
+
     name = resolve_checkpoint(checkpoint)
     hub = {key: model_kwargs[key] for key in HUB_ARGUMENTS if key in model_kwargs}
-    found = PretrainedConfig.get_config_dict(name, **hub)[0].get("model_type")
-    if found != AIGVRewardConfig.model_type:
-        raise ValueError(
-            f"checkpoint {name!r} is a {found!r} model, not {AIGVRewardConfig.model_type!r}; "
-            "published checkpoints are converted with `aigv-reward convert`"
-        )
+    _check_config(name, AIGVRewardConfig.get_config_dict(name, **hub)[0])
     model = AIGVRewardModel.from_pretrained(
         name,
         dtype=dtype,
@@ -79,5 +83,33 @@ def load_checkpoint(
         **model_kwargs,
     )
     file = cached_file(name, "tokenizer.json", _raise_exceptions_for_missing_entries=False, **hub)
-    tokenizer = None if file is None else PreTrainedTokenizerFast(tokenizer_file=file)
+    tokenizer = None
+    if file is not None:
+        tokenizer = read_tokenizer(file)
+        try:
+            check_tokenizer(
+                tokenizer,
+                model.config.prompt_format,
+                getattr(model.config.text_config, "vocab_size", None),
+            )
+        except ValueError as error:
+            raise ValueError(f"{file!r} does not fit its checkpoint: {error}") from error
     return model.eval(), tokenizer
+
+
+def _check_config(name: str, found: dict[str, Any]) -> None:
+    """Raise unless a `config.json` holds the config of a quality model.
+
+    Raises:
+        ValueError: it names the checkpoint.
+    """
+    kind = found.get("model_type")
+    if kind != AIGVRewardConfig.model_type:
+        raise ValueError(
+            f"checkpoint {name!r} is a {kind!r} model, not {AIGVRewardConfig.model_type!r}; "
+            "published checkpoints are converted with `aigv-reward convert`"
+        )
+    try:
+        AIGVRewardConfig.from_dict(found)
+    except ValueError as error:
+        raise ValueError(f"config.json of checkpoint {name!r}: {error}") from error

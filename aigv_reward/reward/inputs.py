@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Mapping, Sequence, Set
+from numbers import Integral, Real
 from typing import Any, BinaryIO, Literal, TypeAlias
 
 import numpy as np
@@ -46,7 +46,7 @@ def as_video(video: VideoInput, fps: float | None) -> tuple[Tensor, float | None
                 f"array of shape {video.shape}: arrays are (T, H, W, 3); "
                 "pass torch.from_numpy(...) for (T, 3, H, W)"
             )
-        frames = torch.from_numpy(np.require(video, requirements=["C", "W"])).permute(0, 3, 1, 2)
+        frames = _tensor_of(video).permute(0, 3, 1, 2)
     elif isinstance(video, Tensor):
         frames = video
     else:
@@ -59,12 +59,27 @@ def as_video(video: VideoInput, fps: float | None) -> tuple[Tensor, float | None
     return checked(frames), fps
 
 
+def _tensor_of(array: np.ndarray) -> Tensor:
+    try:
+        return torch.from_numpy(np.require(array, requirements=["C", "W"]))
+    except (TypeError, ValueError) as error:  # long doubles, objects, another byte order
+        raise ValueError(
+            f"frames of dtype {array.dtype.str!r}; pass uint8 0..255 or float32 0..1"
+        ) from error
+
+
 def _pil_frames(video: Any) -> Tensor:
     if not isinstance(video, Sequence) or not video or not hasattr(video[0], "convert"):
         raise ValueError(
             f"cannot read a video from {type(video).__name__}; pass a path, bytes, a Video, a "
             "(T, 3, H, W) tensor, a (T, H, W, 3) array or a list of PIL frames"
         )
+    for index, frame in enumerate(video):
+        if not hasattr(frame, "convert"):
+            raise ValueError(
+                f"frame {index} of a list of PIL frames is {type(frame).__name__}; pass PIL "
+                "frames only, or one (T, H, W, 3) array"
+            )
     sizes = {frame.size for frame in video}
     if len(sizes) > 1:
         raise ValueError(f"PIL frames of different sizes {sorted(sizes)}; resize them to one size")
@@ -76,11 +91,17 @@ def as_batch(frames: Tensor, *, layout: Layout, value_range: tuple[float, float]
     """(B, T, 3, H, W) in [0, 1] or uint8 from a batch in a named layout and range.
 
     Raises:
-        ValueError: the shape does not fit the layout, or values lie far outside the range.
+        ValueError: no tensor, a shape that does not fit the layout, or values far outside the
+            range.
     """
     orders = {"btchw": (0, 1, 2, 3, 4), "bcthw": (0, 2, 1, 3, 4), "bthwc": (0, 1, 4, 2, 3)}
     if layout not in orders:
         raise ValueError(f"unknown layout {layout!r}; choose from {', '.join(orders)}")
+    if not isinstance(frames, Tensor):
+        raise ValueError(
+            f"frames is {type(frames).__name__}, not a tensor of 5 axes; stack them to one, or "
+            "pass a list of videos to score"
+        )
     if frames.ndim != 5 or frames.shape[layout.index("c")] != 3:
         raise ValueError(
             f"frames of shape {tuple(frames.shape)} are not {layout!r} with 3 channels; "
@@ -98,16 +119,19 @@ def checked(frames: Tensor, value_range: tuple[float, float] = (0.0, 1.0)) -> Te
     Half precision is widened first: averaging pixels in it would cost more than a grey level.
 
     Raises:
-        ValueError: no pixels, another dtype, NaN or infinite pixels, or floats that lie outside
-            the range by more than half of it.
+        ValueError: no pixels, or none in memory, another dtype, NaN or infinite pixels, or floats
+            that lie outside the range by more than half of it.
     """
+    if frames.layout != torch.strided or frames.is_meta:
+        kind = "without memory" if frames.is_meta else str(frames.layout)
+        raise ValueError(f"frames are a tensor {kind}; pass a dense one that holds its pixels")
     if frames.numel() == 0:
         raise ValueError(
             f"frames of shape {tuple(frames.shape)} hold no pixels; pass 1 frame or more"
         )
     if frames.dtype == torch.uint8:
         return frames
-    if not frames.is_floating_point():
+    if not frames.is_floating_point() or frames.element_size() < 2:  # float8 cannot be widened
         raise ValueError(f"frames of dtype {frames.dtype}; pass uint8 0..255 or float 0..1")
     frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
     least, most = (float(value) for value in torch.aminmax(frames.detach()))
@@ -127,12 +151,13 @@ def per_video(values: Sequence[Any] | None, count: int, what: str) -> list[Any]:
     """One entry a video; None where `values` is None.
 
     Raises:
-        ValueError: one string, or another number of entries.
+        ValueError: one string, what is no list, or another number of entries.
     """
     if values is None:
         return [None] * count
-    if isinstance(values, str) or len(values) != count:
-        size = "one string" if isinstance(values, str) else f"{len(values)} entries"
+    listed = _is_listed(values)
+    if not listed or len(values) != count:
+        size = f"{len(values)} entries" if listed else f"one {_kind(values)}"
         raise ValueError(
             f"{what} has {size} for {count} videos; pass a list with one entry a video"
         )
@@ -154,14 +179,29 @@ def frame_rates(fps: Rates, count: int) -> list[float | None]:
     return rates
 
 
+def check_counts(**counts: Any) -> None:
+    """Raise unless every count is a whole number from 1 on.
+
+    Raises:
+        ValueError: it names all of them.
+    """
+    if not all(isinstance(count, Integral) and int(count) >= 1 for count in counts.values()):
+        given = " and ".join(f"{name}={count!r}" for name, count in counts.items())
+        raise ValueError(f"{given} must be at least 1, and whole numbers")
+
+
 def video_count(videos: Sequence[VideoInput] | Tensor) -> int:
     """How many videos.
 
     Raises:
-        ValueError: one video that is not in a list, or none.
+        ValueError: one video that is not in a list, none, or what has no order.
     """
-    single = isinstance(videos, str | bytes | os.PathLike) or getattr(videos, "ndim", 5) == 4
-    if single or not hasattr(videos, "__len__"):
+    if isinstance(videos, Mapping | Set):
+        raise ValueError(
+            f"videos is a {type(videos).__name__}, in which none has a place; pass a list"
+        )
+    single = isinstance(videos, os.PathLike) or getattr(videos, "ndim", 5) in (0, 4)
+    if single or not _is_listed(videos):
         raise ValueError(
             f"videos is one {type(videos).__name__}, not a list or a (B, T, 3, H, W) tensor; "
             "wrap it in [ ]"
@@ -169,6 +209,16 @@ def video_count(videos: Sequence[VideoInput] | Tensor) -> int:
     if len(videos) == 0:
         raise ValueError("videos is empty; pass at least one")
     return len(videos)
+
+
+def _is_listed(values: Any) -> bool:
+    """Whether values are had by their place, and are not one string or bytes."""
+    one = isinstance(values, str | bytes | Mapping)
+    return not one and hasattr(values, "__len__") and hasattr(values, "__getitem__")
+
+
+def _kind(values: Any) -> str:
+    return "string" if isinstance(values, str) else type(values).__name__
 
 
 def video_label(video: VideoInput, index: int) -> str:

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from aigv_reward.dimensions import Dimension
 from aigv_reward.model import AIGVRewardModel
+from aigv_reward.regressor.tokenizer import check_tokenizer
 from aigv_reward.reward.checkpoint import load_checkpoint
 from aigv_reward.reward.inputs import (
     Layout,
@@ -22,6 +23,7 @@ from aigv_reward.reward.inputs import (
     VideoInput,
     as_batch,
     as_video,
+    check_counts,
     frame_rates,
     is_source,
     per_video,
@@ -29,6 +31,7 @@ from aigv_reward.reward.inputs import (
     video_label,
 )
 from aigv_reward.reward.prefetch import prepared_views
+from aigv_reward.reward.prompts import prompt_ids
 from aigv_reward.reward.scores import Scores
 from aigv_reward.reward.weighting import (
     calibrate,
@@ -56,8 +59,9 @@ class VideoReward:
         calibrated: return z-scores against the checkpoint's reference set.
 
     Raises:
-        ValueError: no weights, one that is not finite or names a dimension that the checkpoint
-            does not answer, or `calibrated` without calibration of a weighted dimension.
+        ValueError: the tokenizer of another model, no weights, one that is not finite or names a
+            dimension that the checkpoint does not answer, or `calibrated` without calibration of
+            a weighted dimension.
     """
 
     def __init__(
@@ -68,6 +72,9 @@ class VideoReward:
         weights: Mapping[Dimension, float] | None = None,
         calibrated: bool = False,
     ) -> None:
+        if tokenizer is not None:
+            rows = getattr(model.config.text_config, "vocab_size", None)
+            check_tokenizer(tokenizer, model.config.prompt_format, rows)
         self.model = model.requires_grad_(False)
         self.tokenizer = tokenizer
         self.sampling = model.config.view_sampling
@@ -159,7 +166,9 @@ class VideoReward:
         Args:
             frames: (B, T, 3, H, W), RGB, float in [0, 1] or uint8. Floats may overshoot a little,
                 as an unclamped decoder's do.
-            prompts: the text each video was made from, or None; read by the semantic question.
+            prompts: the text each video was made from, or None, as whitespace alone is. Read by the
+                semantic question only: where the weights leave semantic out, as by default, they
+                are ignored unread, whatever their length. Trainers hand them to every reward.
             fps: frames per second, a float or (B,); needed where the checkpoint samples by time.
             layout: "btchw", "bcthw" or "bthwc".
             value_range: of float frames, e.g. (-1, 1).
@@ -196,8 +205,10 @@ class VideoReward:
         other arguments are those of calling the reward.
         """
         batch = as_batch(frames, layout=layout, value_range=value_range)
+        names = self._asked(dimensions)
+        text_ids = self._text_ids(prompts, len(batch), names)
         views = self._batch_views(batch, frame_rates(fps, len(batch)))
-        return self.score_views(views, prompts, dimensions=dimensions)
+        return self._answer(views, text_ids, names, [str(index) for index in range(len(views))])
 
     def drawn(
         self,
@@ -215,12 +226,14 @@ class VideoReward:
         """
         batch = as_batch(frames, layout=layout, value_range=value_range)
         rates = frame_rates(fps, len(batch))
-        texts = per_video(prompts, len(batch), "prompts")
+        names = tuple(self.weights)
+        text_ids = self._text_ids(prompts, len(batch), names)
         rows = []
-        for video, rate, text in zip(batch, rates, texts, strict=True):
+        for index, (video, rate) in enumerate(zip(batch, rates, strict=True)):
             looks = self.prepare(video, fps=rate, draws=draws)
-            views = Views.cat([looks[index] for index in range(1, len(looks))])
-            values = self.score_views(views, [text] * len(views), dimensions=tuple(self.weights))
+            views = Views.cat([looks[look] for look in range(1, len(looks))])
+            count = len(views)
+            values = self._answer(views, [text_ids[index]] * count, names, [str(index)] * count)
             rows.append(weighted_sum(values, self.weights))
         return torch.stack(rows, dim=1)
 
@@ -241,7 +254,8 @@ class VideoReward:
         Args:
             videos: a list that may mix paths, bytes, file objects, `Video`s, (T, 3, H, W) tensors,
                 (T, H, W, 3) arrays and lists of PIL frames; or one (B, T, 3, H, W) tensor.
-            prompts: the text each video was made from, or None; read by the semantic question.
+            prompts: the text each video was made from, or None, as whitespace alone is. Read by the
+                semantic question only, and ignored where `dimensions` leaves it out.
             fps: of raw tensors, arrays and PIL frames, one or one a video; files know theirs.
             clips: score this many consecutive windows of each video and average them.
             batch_size: windows that go through the model at once; scores do not depend on it.
@@ -257,9 +271,8 @@ class VideoReward:
         """
         names = self._asked(dimensions)
         count = video_count(videos)
-        if clips < 1 or batch_size < 1:
-            raise ValueError(f"clips={clips} and batch_size={batch_size} must be at least 1")
-        texts = per_video(prompts, count, "prompts")
+        check_counts(clips=clips, batch_size=batch_size)
+        text_ids = self._text_ids(prompts, count, names)
         rates = frame_rates(fps, count)
         looks = draws.spread() if return_std else NO_DRAWS
 
@@ -276,7 +289,7 @@ class VideoReward:
                 batch = owners[start : start + batch_size]
                 views = Views.cat(list(islice(windows, len(batch))))
                 labels = [video_label(videos[index], index) for index in batch]
-                parts.append(self._answer(views, [texts[i] for i in batch], names, labels))
+                parts.append(self._answer(views, [text_ids[i] for i in batch], names, labels))
         flat = {name: torch.cat([p[name] for p in parts]).view(count, clips, -1) for name in names}
         return Scores(
             values={name: column[..., 0].mean(dim=1) for name, column in flat.items()},
@@ -328,18 +341,18 @@ class VideoReward:
         Raises:
             ValueError: a score is not finite.
         """
-        labels = [str(index) for index in range(len(views))]
-        return self._answer(views, prompts, self._asked(dimensions), labels)
+        names = self._asked(dimensions)
+        text_ids = self._text_ids(prompts, len(views), names)
+        return self._answer(views, text_ids, names, [str(index) for index in range(len(views))])
 
     def _answer(
         self,
         views: Views,
-        prompts: Sequence[str | None] | None,
+        text_ids: Sequence[list[int] | None],
         names: Sequence[Dimension],
         labels: Sequence[str],
     ) -> dict[Dimension, Tensor]:
         views = views.to(self.device, self.dtype)
-        text_ids = self._text_ids(prompts, len(views), names)
         scores = self.model(
             views.key_frames, views.fragments, views.fast, dimensions=names, text_ids=text_ids
         ).scores
@@ -371,24 +384,10 @@ class VideoReward:
         )
 
     def _text_ids(
-        self, prompts: Sequence[str | None] | None, batch: int, names: Sequence[Dimension]
-    ) -> list[list[int] | None] | None:
-        texts = [text or None for text in per_video(prompts, batch, "prompts")]
-        for text in texts:
-            if not isinstance(text, str | None):
-                raise ValueError(f"prompts has an entry {text!r}; give a string or None a video")
-        questions = self.model.prompt_format.questions
-        if not any(texts) or all(questions[name].prompted_ids is None for name in names):
-            return None
-        if self.tokenizer is None:
-            raise ValueError(
-                "prompts were given, but the checkpoint has no tokenizer.json; add one to its "
-                "folder or pass prompts=None"
-            )
-        return [
-            None if text is None else self.tokenizer.encode(text, add_special_tokens=False)
-            for text in texts
-        ]
+        self, prompts: Sequence[str | None] | None, count: int, names: Sequence[Dimension]
+    ) -> list[list[int] | None]:
+        texts = per_video(prompts, count, "prompts")
+        return prompt_ids(texts, self.tokenizer, self.model.prompt_format, dimensions=names)
 
     def _asked(self, dimensions: Sequence[Dimension] | None) -> tuple[Dimension, ...]:
         if dimensions is None:

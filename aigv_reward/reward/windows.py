@@ -10,8 +10,15 @@ from typing import BinaryIO
 import torch
 from torch import Tensor
 
-from aigv_reward.video import read_frames
-from aigv_reward.views import FramePlan, Views, ViewSampling, build_views, frame_plan
+from aigv_reward.video import VideoDecodeError, read_frames
+from aigv_reward.views import (
+    FramePlan,
+    Views,
+    ViewSampling,
+    build_views,
+    enlarged_size,
+    frame_plan,
+)
 
 
 def window_bounds(num_frames: int, clips: int) -> list[tuple[int, int]]:
@@ -111,7 +118,11 @@ def read_views(
     draws: Draws = NO_DRAWS,
     dtype: torch.dtype = torch.float32,
 ) -> Views:
-    """Views of a file's windows (clips * (1 + draws), ...); every frame is decoded once."""
+    """Views of a file's windows (clips * (1 + draws), ...); every frame is decoded once.
+
+    Raises:
+        VideoDecodeError: it cannot be read, or its frames are too far from square to be seen.
+    """
     plans: Plans = []
 
     def choose(num_frames: int, fps: float) -> list[int]:
@@ -120,6 +131,11 @@ def read_views(
 
     sampled = read_frames(source, choose)
     frames = sampled.frames[None]
+    height, width = frames.shape[-2:]
+    try:
+        enlarged_size(height, width, sampling.grid * sampling.patch)
+    except ValueError as error:
+        raise VideoDecodeError(_name(source), str(error)) from error
     return Views.cat(
         [
             build_views(
@@ -133,3 +149,13 @@ def read_views(
             for plan, generator in plans
         ]
     )
+
+
+def _name(source: str | os.PathLike[str] | bytes | BinaryIO) -> str:
+    """What an error calls a file, as reading it does."""
+    if isinstance(source, bytes):
+        return "<bytes>"
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    name = getattr(source, "name", None)
+    return name if isinstance(name, str) else "<file object>"

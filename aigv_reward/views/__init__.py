@@ -2,7 +2,7 @@
 
 from aigv_reward.views.assemble import Views, build_views
 from aigv_reward.views.fragments import centre_offsets, random_offsets, sample_fragments
-from aigv_reward.views.resize import Interpolation, enlarge_to, normalize, resize
+from aigv_reward.views.resize import Interpolation, enlarge_to, enlarged_size, normalize, resize
 from aigv_reward.views.sampling import FramePlan, ViewSampling, frame_plan
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "build_views",
     "centre_offsets",
     "enlarge_to",
+    "enlarged_size",
     "frame_plan",
     "normalize",
     "random_offsets",

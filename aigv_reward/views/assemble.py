@@ -88,7 +88,8 @@ def build_views(
         The views on the device of `frames`, differentiable in floating-point frames.
 
     Raises:
-        ValueError: `frames` are not as described or lack a frame of the plan.
+        ValueError: `frames` are not as described, lack a frame of the plan, or are so far from
+            square that `enlarge_to` refuses them.
     """
     check_frames(frames)
     if frames.ndim != 5:

@@ -1,7 +1,7 @@
 """Resizing and normalisation of frames, on decoded bytes or on differentiable floats."""
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Final, Literal
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,9 @@ from torch import Tensor
 
 Interpolation = Literal["bilinear", "nearest"]
 INTERPOLATIONS = ("bilinear", "nearest")
+
+MAX_ENLARGED_PIXELS: Final = 1 << 25
+"""Most pixels of an enlarged frame: the shape decides them, and a few bytes may hold any shape."""
 
 
 def check_frames(frames: Tensor) -> None:
@@ -78,16 +81,35 @@ def enlarge_to(frames: Tensor, minimum: int) -> Tensor:
         (..., 3, H', W') of the same dtype with min(H', W') = max(minimum, min(H, W)).
 
     Raises:
-        ValueError: `frames` or `minimum` is not as described.
+        ValueError: `frames` or `minimum` is not as described, or the result is too large.
     """
     check_frames(frames)
     height, width = frames.shape[-2:]
+    size = enlarged_size(height, width, minimum)
+    if size == (height, width):
+        return frames
+    return _interpolate(frames, size, "bilinear", antialias=False)
+
+
+def enlarged_size(height: int, width: int, minimum: int) -> tuple[int, int]:
+    """(height, width) of the frames that `enlarge_to` makes of frames of a size.
+
+    Raises:
+        ValueError: so far from square that the enlarged frame has more than
+            `MAX_ENLARGED_PIXELS`.
+    """
     shorter = min(height, width)
     if shorter >= minimum:
-        return frames
+        return height, width
     # Rounded in integers: a float scale can leave the shorter side one pixel short.
-    size = tuple((2 * side * minimum + shorter) // (2 * shorter) for side in (height, width))
-    return _interpolate(frames, cast(tuple[int, int], size), "bilinear", antialias=False)
+    rows, columns = ((2 * side * minimum + shorter) // (2 * shorter) for side in (height, width))
+    if rows * columns > MAX_ENLARGED_PIXELS:
+        raise ValueError(
+            f"frames of {width}x{height} pixels would be enlarged to {columns}x{rows}, so that "
+            f"their shorter side has {minimum}; that is above the limit of {MAX_ENLARGED_PIXELS} "
+            "pixels: crop the longer side, or pad the shorter one"
+        )
+    return rows, columns
 
 
 def normalize(

@@ -78,6 +78,13 @@ def test_without_a_tokenizer_only_overall_is_answered(tmp_path: Path, clips: Any
         ((CHECKPOINT, "out", "--config", "no_keys.json"), 1, "'no_keys.json' lacks the keys"),
         ((CHECKPOINT, "out", *SMALL, "--base-llm", "none"), 2, "'none' does not exist"),
         (("unsafe.pth", "out"), 1, "a pickle can run any code"),
+        (
+            (CHECKPOINT, "out", "--config", "list.json"),
+            1,
+            "'list.json' holds a list, not an object",
+        ),
+        ((CHECKPOINT, "out", *SMALL, "--tokenizer", "list.json"), 1, "'list.json' is no tokenizer"),
+        ((CHECKPOINT, "out", *SMALL, "--base-llm", "base"), 1, "cannot be read as weights"),
     ],
 )
 def test_what_cannot_be_converted_leaves_nothing_behind(
@@ -91,6 +98,9 @@ def test_what_cannot_be_converted_leaves_nothing_behind(
     Path("full").mkdir()
     Path("full/file").touch()
     Path("no_keys.json").write_text("{}")
+    Path("list.json").write_text("[1]")
+    Path("base").mkdir()
+    Path("base/model.safetensors").write_bytes(b"garbage")
     torch.save({"state_dict": Path("x")}, "unsafe.pth")
     before = sorted(tmp_path.rglob("*"))
     result = convert(*arguments)

@@ -59,6 +59,32 @@ def test_what_cannot_be_matched_is_named(text: str, message: str) -> None:
         read_prompts(write(text), ["a.mp4", "b.mp4", "set/c.mp4"])
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (
+            b"path,prompt\na.mp4,a cat\nb.mp4,caf\xe9\n",
+            r"'p\.csv' line 3: the prompt 'caf\\udce9' is not UTF-8 \(1 of 2 rows have such "
+            r"prompts\); save the file as UTF-8$",
+        ),
+        (
+            b"path,prompt\ncaf\xe9.mp4,x\n",
+            r"line 2: path .* is not UTF-8, and its bytes name no video; save",
+        ),
+        ("path,prompt\na.mp4,x\n".encode("utf-16"), r"first line of 'p\.csv' is not UTF-8; save"),
+    ],
+)
+def test_a_file_in_another_encoding_is_named_with_its_line(content: bytes, message: str) -> None:
+    Path("p.csv").write_bytes(content)
+    with pytest.raises(UsageError, match=message):
+        read_prompts("p.csv", ["a.mp4", "b.mp4"])
+
+
+def test_a_path_may_be_bytes_that_are_not_utf8() -> None:
+    Path("p.csv").write_bytes(b"path,prompt\ncaf\xe9.mp4,a cat\n")
+    assert read_prompts("p.csv", ["a.mp4", "caf\udce9.mp4"]) == [None, "a cat"]
+
+
 def test_a_row_that_may_mean_two_videos_is_an_error() -> None:
     file = write("path,prompt\na.mp4,x\n", "set/p.csv")
     with pytest.raises(UsageError, match=r"may be 'a\.mp4' and 'set/a\.mp4'; write the absolute"):

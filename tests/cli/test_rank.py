@@ -102,3 +102,18 @@ def test_a_table_has_ranks(run: Run, clips: Any) -> None:
     assert lines[0] == ["rank", "video", "technical", "motion*", "semantic", "overall"]
     assert [line[0] for line in lines[2:6]] == ["1", "2", "3", "-"]
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("caf\udce9", "--prompt is no text: '\\udce9' at character 3 is half of a"),
+        ("very " * 20, "--prompt has 100 tokens, the limit is max_prompt_tokens=32"),
+    ],
+)
+def test_a_prompt_that_cannot_be_asked_is_refused_once(
+    run: Run, clips: Any, prompt: str, message: str
+) -> None:
+    result = run("rank", *clips.good, "--prompt", prompt)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert message in result.stderr and result.stderr.count("\n") == 1

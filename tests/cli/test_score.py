@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import Result
 
 from aigv_reward import VideoReward
@@ -130,7 +132,39 @@ def test_a_prompt_that_is_too_long_costs_only_its_own_row(run: Run, clips: Any) 
     assert result.exit_code == 1
     rows = records(result)
     assert ["error" in row for row in rows] == [False, True, False]
-    assert "the limit is max_prompt_tokens=32" in rows[1]["error"]
+    assert "the prompt has 105 tokens, the limit is max_prompt_tokens=32" in rows[1]["error"]
+
+
+def test_a_prompt_is_refused_before_its_video_is_decoded(
+    run: Run, clips: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+    prepare = VideoReward.prepare
+    monkeypatch.setattr(
+        VideoReward, "prepare", lambda *a, **k: decoded.append(a[1]) or prepare(*a, **k)
+    )
+    file = clips.folder / "prompts.csv"
+    file.write_text(f"path,prompt\na.mp4,{'very ' * 20}long\n")
+    run("score", clips.good[0], clips.good[1], "--prompts", file)
+    assert decoded == [clips.good[1]]
+
+
+def test_a_prompt_that_is_no_utf8_ends_the_command_with_its_line(run: Run, clips: Any) -> None:
+    file = clips.folder / "prompts.csv"
+    file.write_bytes(b"path,prompt\na.mp4,caf\xe9\n")
+    result = run("score", clips.folder, "--prompts", file)
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    assert "prompts.csv' line 2: the prompt" in result.stderr
+    assert "is not UTF-8 (1 of 1 rows have such prompts); save the file as UTF-8" in result.stderr
+
+
+def test_frames_far_from_square_are_an_error_of_their_file(run: Run, clips: Any) -> None:
+    Image.new("RGB", (65535, 1)).save(clips.folder / "thin.gif")
+    result = run("score", clips.folder, "--format", "json")
+    assert result.exit_code == 1
+    rows = {Path(row["video"]).name: row for row in records(result)}
+    assert [name for name, row in rows.items() if "error" in row] == ["thin.gif"]
+    assert "frames of 65535x1 pixels would be enlarged to 2097120x32" in rows["thin.gif"]["error"]
 
 
 @pytest.mark.parametrize(
@@ -190,6 +224,44 @@ def test_a_checkpoint_that_cannot_be_loaded_is_one_line(
         folder.mkdir()
         for name, text in content.items():
             (folder / name).write_text(text)
+    result = run("score", clips.good[0], "--checkpoint", folder, tiny=False)
+    assert result.exit_code == 1
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("tokenizer.json", lambda text: "{bad", "tokenizer.json' is no tokenizer (key must be"),
+        ("config.json", lambda text: "[1]", "holds a list, not an object; restore what save_pre"),
+        (
+            "config.json",
+            lambda text: text.replace('"logit_divisor": 1.0', '"logit_divisor": "x"'),
+            "logit_divisor is 'x'; give a number",
+        ),
+        (
+            "config.json",
+            lambda text: text.replace('"lora": null', '"lora": {"r": "x"}'),
+            "cannot be loaded ('<=' not supported",
+        ),
+    ],
+    ids=["tokenizer", "list", "type", "deep type"],
+)
+def test_a_damaged_checkpoint_is_one_line(
+    run: Run,
+    clips: Any,
+    checkpoint: Path,
+    tmp_path: Path,
+    file: str,
+    change: Callable[[str], str],
+    message: str,
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(checkpoint, folder)
+    text = (folder / file).read_text()
+    (folder / file).write_text(change(text))
+    assert (folder / file).read_text() != text
     result = run("score", clips.good[0], "--checkpoint", folder, tiny=False)
     assert result.exit_code == 1
     assert message in result.stderr

@@ -108,6 +108,36 @@ def sampling_of(num_frames):
             {"sampling": sampling_of(40), "motion_config": {"max_frames": 32}},
             "sampling takes 40 frames for motion, which knows positions of 32; raise",
         ),
+        ({"logit_divisor": "x"}, "logit_divisor is 'x'; give a number"),
+        ({"technical_repeats": 1.5}, "technical_repeats is 1.5; give a number"),
+        ({"level_values": None}, "config field 'level_values' cannot be read .TypeError: .*; rest"),
+        ({"trained": 3}, "config field 'trained' cannot be read .TypeError"),
+        ({"technical_config": {"depths": 3}}, "config field 'technical_config' cannot be read"),
+        (
+            {"technical_config": {"depths": ["a", 2], "num_heads": [1, 2]}},
+            r"technical_config has depths \('a', 2\); give numbers above 0",
+        ),
+        ({"motion_config": [3]}, "config field 'motion_config' cannot be read"),
+        ({"lora": 3}, "config field 'lora' cannot be read"),
+        ({"sampling": {"key_frames": 3}}, "ViewSampling needs fast"),
+        (
+            {"sampling": ViewSampling.published().to_dict() | {"key_frames": 3}},
+            "config field 'sampling' cannot be read .AttributeError: 'int' object has no",
+        ),
+        (
+            {"sampling": ViewSampling.published().to_dict() | {"patch": "a"}},
+            "patch is 'a'; it must be at least 1",
+        ),
+        ({"prompt": {"pieces": [], "questions": [], "level_ids": []}}, "field 'prompt' cannot be"),
+        ({"calibration": {"overall": 3}, "calibration_set": "x"}, "field 'calibration' cannot be"),
+        (
+            {"text_config": {"model_type": "llama", "hidden_size": "x"}},
+            "config field 'text_config' cannot be read .*'hidden_size' expected int, got str",
+        ),
+        (
+            {"semantic_config": {"model_type": "nope"}},
+            "semantic_config has the model_type 'nope', which transformers .* does not know; name",
+        ),
         ({"calibration": CALIBRATION}, "calibration needs calibration_set; name the videos"),
         (
             {"calibration": {"sound": CALIBRATION["overall"]}, "calibration_set": "x"},
@@ -131,6 +161,21 @@ def test_refused(values, message, tiny):
 def test_a_prompt_beyond_the_vocabulary(tiny, llama):
     with pytest.raises(ValueError, match=r"token id 25, the language model knows 0\.\.24; make"):
         tiny(text_config=llama | {"vocab_size": 25})
+
+
+@pytest.mark.parametrize("ids", [("a",), (1.5,), (-1,)])
+def test_a_prompt_of_other_than_token_ids(ids, tiny):
+    prompt = tiny().prompt
+    with pytest.raises(ValueError, match=r"token ids of the prompt include .*; give whole numbers"):
+        tiny(prompt=prompt | {"questions": {"overall": {"ids": ids}}})
+
+
+def test_a_config_file_that_is_a_list(tmp_path):
+    (tmp_path / "config.json").write_text("[1]")
+    with pytest.raises(
+        ValueError, match=r"config\.json of checkpoint '.*' holds a list, not an obj"
+    ):
+        AIGVRewardConfig.from_pretrained(tmp_path)
 
 
 def test_a_trained_dimension_needs_its_question(tiny):

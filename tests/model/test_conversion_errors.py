@@ -135,6 +135,59 @@ def test_a_config_that_lacks_keys(tmp_path):
     refused(CHECKPOINT, tmp_path, message, config=tmp_path / "a.json")
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda v: v["level_ids"].pop("bad"), "level_ids is {.*}; it must be an object with a"),
+        (
+            lambda v: v["prompt_piece_ids"].pop(),
+            "prompt_piece_ids is .*; it must be 4 lists of tok",
+        ),
+        (lambda v: v["prompt_piece_ids"].append(["a"]), "prompt_piece_ids is .*; it must be 4 li"),
+        (lambda v: v.update(vit_dim="x"), "vit_dim is 'x'; it must be a whole number above 0"),
+        (lambda v: v.update(llm_layers=True), "llm_layers is True; it must be a whole number"),
+        (lambda v: v.update(lora_alpha=None), "lora_alpha is None; it must be a number above 0"),
+        (lambda v: v.update(swin_heads=5), "swin_heads is 5; it must be a list of whole numbers"),
+        (lambda v: v.update(swin_heads=[5, 5]), r"makes no config: .*\(5, 5\)"),
+        (lambda v: v.update(vit_heads=7), "make no model .*; give those of the checkpoint"),
+    ],
+)
+def test_a_config_with_wrong_values_is_named(change, message, tmp_path):
+    values = json.loads(CONFIG.read_text())
+    change(values)
+    (tmp_path / "a.json").write_text(json.dumps(values))
+    refused(CHECKPOINT, tmp_path, rf"a\.json'.* {message}", config=tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not json", r"a\.json' cannot be read as JSON \(Expecting value.*give a file with the"),
+        (b"\xff\xfe", r"a\.json' cannot be read as JSON \('utf-8' codec"),
+        (b"[1, 2]", r"a\.json' holds a list, not an object; give one with the keys \['level_ids'"),
+    ],
+)
+def test_a_config_that_is_something_else(content, message, tmp_path):
+    (tmp_path / "a.json").write_bytes(content)
+    refused(CHECKPOINT, tmp_path, message, config=tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("content", ["not json", "{}", "[1]"])
+def test_a_tokenizer_that_is_none(content, tmp_path):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(content)
+    message = r"tokenizer\.json' is no tokenizer \(.*\); give the tokenizer\.json that belongs to"
+    refused(CHECKPOINT, tmp_path / "out", message, tokenizer=path)
+
+
+@pytest.mark.parametrize("option", ["base_llm", "semantic"])
+def test_damaged_weights_of_a_base_model(option, tmp_path):
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base/model.safetensors").write_bytes(b"garbage")
+    message = r"base/model\.safetensors' cannot be read as weights \(.*\); fetch it again"
+    refused(CHECKPOINT, tmp_path / "out", message, **{option: tmp_path / "base"})
+
+
 def test_the_tokenizer_of_another_model(tmp_path):
     values = json.loads(TOKENIZER.read_text())
     vocabulary = values["model"]["vocab"]

@@ -8,14 +8,14 @@ import torch
 from torch import nn
 
 from aigv_reward.model import AIGVRewardModel
-from aigv_reward.model.conversion import _published_config
 from aigv_reward.model.key_mapping import rename_published_keys
+from aigv_reward.model.published_config import published_config
 
 
 @pytest.fixture(scope="module")
 def published():
     with torch.device("meta"):
-        return AIGVRewardModel(_published_config())
+        return AIGVRewardModel(published_config())
 
 
 def parameters(module: nn.Module) -> int:

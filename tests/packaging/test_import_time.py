@@ -33,6 +33,8 @@ def test_import_costs_under_a_second_more_than_torch() -> None:
         ("aigv_reward.dimensions", LAZY | {"torch"}),
         ("aigv_reward.cli", {"diffusers", "ray", "trl"}),
         ("aigv_reward.corpus", LAZY | {"torch", "pyarrow", "yaml"}),
+        ("aigv_reward.corpus.filtering", LAZY | {"torch"}),
+        ("aigv_reward.corpus.preparation", {"peft", "transformers.modeling_utils"}),
         ("aigv_reward.integrations.diffusers", LAZY),
         ("aigv_reward.integrations.frameworks", LAZY | {"torchmetrics"}),
         ("aigv_reward.integrations.ray", LAZY | {"torch", "pyarrow"}),

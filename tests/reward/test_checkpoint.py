@@ -136,6 +136,67 @@ def test_another_model_s_checkpoint_is_refused(folder: Path) -> None:
         VideoReward.from_pretrained(folder)
 
 
+def test_a_config_that_cannot_be_read_is_named(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    for content, message in (
+        ([1], r"config\.json of checkpoint '.*tiny' holds a list, not an object; restore what"),
+        (
+            config | {"level_values": 3},
+            r"config\.json of checkpoint '.*tiny': config field 'level_v",
+        ),
+    ):
+        (folder / "config.json").write_text(json.dumps(content))
+        with pytest.raises(ValueError, match=message):
+            VideoReward.from_pretrained(folder)
+
+
+def test_a_damaged_tokenizer_is_named(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("{bad")
+    with pytest.raises(
+        ValueError, match=r"tiny/tokenizer\.json' is no tokenizer \(.*; give the tok"
+    ):
+        VideoReward.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("more", "moved", "message"),
+    [
+        (
+            1,
+            0,
+            r"has token ids up to \d+, the language model knows 0\.\.\d+; give the tokenizer of",
+        ),
+        (
+            0,
+            1,
+            r"reads the level words' ids \[.*\] as \['bad', 'excellent', .*\], not \['excellent'",
+        ),
+    ],
+    ids=["larger", "other words"],
+)
+def test_the_tokenizer_of_another_model_is_refused(
+    folder: Path,
+    model: AIGVRewardModel,
+    tokenizer: PreTrainedTokenizerFast,
+    more: int,
+    moved: int,
+    message: str,
+) -> None:
+    file = folder / "tokenizer.json"
+    values = json.loads(file.read_text())
+    words = values["added_tokens"]
+    contents = [word["content"] for word in words]
+    for place, word in enumerate(words):
+        word["content"] = contents[place - moved]
+    if more:
+        words.append(words[-1] | {"id": words[-1]["id"] + 1, "content": "superb"})
+    file.write_text(json.dumps(values))
+    with pytest.raises(ValueError, match=rf"tokenizer\.json' does not fit its .*{message}"):
+        VideoReward.from_pretrained(folder)
+    with pytest.raises(ValueError, match=message):
+        VideoReward(model, tokenizer=PreTrainedTokenizerFast(tokenizer_file=str(file)))
+
+
 def test_missing_weights_are_an_error(folder: Path) -> None:
     edit(folder, lambda weights: weights.pop("semantic_projection.weight"))
     with pytest.raises(ValueError, match=r"do not fit its config: .*missing.*semantic_projection"):

@@ -164,6 +164,29 @@ def bad_videos() -> dict[str, tuple[object, str]]:
         "no frames": ([], "cannot read a video from list; pass a path, bytes, a Video"),
         "bytearray": (bytearray(b"abc"), "cannot read a video from bytearray; pass a path"),
         "list of tensors": (list(good), "cannot read a video from list"),
+        "pil and array": (
+            [small, np.zeros((8, 8, 3), np.uint8)],
+            "frame 1 of a list of PIL frames is ndarray; pass PIL frames only, or one",
+        ),
+        "pil and None": ([small, None], "frame 1 of a list of PIL frames is NoneType; pass PIL"),
+        "long double": (
+            good.movedim(1, -1).numpy().astype(np.longdouble),
+            "frames of dtype '.f16'; pass uint8 0..255 or float32 0..1",
+        ),
+        "other byte order": (
+            good.movedim(1, -1).numpy().astype(">f4"),
+            "frames of dtype '>f4'; pass uint8 0..255 or float32 0..1",
+        ),
+        "sparse": (good.to_sparse(), "frames are a tensor torch.sparse_coo; pass a dense one"),
+        "meta": (
+            good.to("meta"),
+            "frames are a tensor without memory; pass a dense one that holds",
+        ),
+        "float8": (good.to(torch.float8_e5m2), "frames of dtype torch.float8_e5m2; pass uint8"),
+        "thin": (
+            torch.zeros(1, 3, 1, 1 << 20, dtype=torch.uint8),
+            "frames of 1048576x1 pixels would be enlarged to 33554432x32, .* above the limit of",
+        ),
         "pil sizes": ([small, large], r"PIL frames of different sizes \[\(8, 8\), \(8, 9\)\]"),
     }
 
@@ -186,6 +209,39 @@ def test_a_file_that_cannot_be_read_keeps_its_error(reward: VideoReward, tmp_pat
     assert caught.value.path == str(path) and caught.value.reason
     with pytest.raises(VideoDecodeError, match=r"absent\.mp4"):
         reward.score([str(tmp_path / "absent.mp4")])
+
+
+def test_a_file_of_frames_far_from_square_keeps_its_path(
+    reward: VideoReward, clip: Callable[..., Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "thin.gif"
+    Image.new("RGB", (65535, 1)).save(path)
+    limit = "frames of 65535x1 pixels would be enlarged to 2097120x32, .* above the limit of"
+    for source, name in ((path, str(path)), (path.read_bytes(), "<bytes>")):
+        with pytest.raises(VideoDecodeError, match=limit) as caught:
+            reward.score([clip(), source])
+        assert caught.value.path == name
+    with path.open("rb") as opened, pytest.raises(VideoDecodeError, match=limit) as caught:
+        reward.score([opened])
+    assert caught.value.path == str(path)
+    with pytest.raises(
+        VideoDecodeError, match="cannot read video <file object>: frames of 65535x1"
+    ):
+        reward.prepare(io.BytesIO(path.read_bytes()))
+
+
+@pytest.mark.parametrize("kind", [dict, set])
+def test_videos_without_an_order_are_refused(reward: VideoReward, kind: type) -> None:
+    videos = kind([("a", "b")])
+    with pytest.raises(ValueError, match=f"videos is a {kind.__name__}, in which none has a place"):
+        reward.score(videos)
+
+
+def test_a_batch_that_is_no_tensor_is_refused(reward: VideoReward) -> None:
+    frames = np.zeros((1, 4, 3, 16, 16), np.float32)
+    for given, name in ((frames, "ndarray"), ([torch.zeros(4, 3, 16, 16)], "list")):
+        with pytest.raises(ValueError, match=f"frames is {name}, not a tensor of 5 axes; stack"):
+            reward(given)
 
 
 @pytest.mark.parametrize("single", ["tensor", "array", "path", "bytes", "Video", "iterator"])
@@ -212,6 +268,8 @@ def test_nothing_to_score_is_refused(reward: VideoReward, clip: Callable[..., Te
         reward.score([clip()], clips=0)
     with pytest.raises(ValueError, match="clips=1 and batch_size=0 must be at least 1"):
         reward.score([clip()], batch_size=0)
+    with pytest.raises(ValueError, match=r"clips='2' and batch_size=1\.5 must be .* whole numbers"):
+        reward.score([clip()], clips="2", batch_size=1.5)  # type: ignore[arg-type]
 
 
 def test_batches_in_another_layout_or_range_are_refused(reward: VideoReward) -> None:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 from aigv_reward import AIGVRewardModel, VideoReward
+from aigv_reward.reward.windows import Draws
+from aigv_reward.views import Views
 
 PROMPTS = ["a video", "the motion", None]
 OTHERS = ("technical", "motion", "overall")
@@ -31,7 +33,9 @@ def test_a_prompt_changes_the_semantic_score_only(reward: VideoReward, batch: Te
     torch.testing.assert_close(other_text.semantic[1:], with_text.semantic[1:], rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("prompts", [None, [None] * 3, ["", None, ""], ("", "", "")])
+@pytest.mark.parametrize(
+    "prompts", [None, [None] * 3, ["", None, ""], ("", "", ""), [" ", "\n\t", "\u3000"]]
+)
 def test_no_prompt_is_asked_without_one(
     reward: VideoReward, batch: Tensor, prompts: list[str | None] | None
 ) -> None:
@@ -83,8 +87,49 @@ def test_prompts_that_do_not_fit_are_refused(
         reward(batch[:1], "a")
     with pytest.raises(ValueError, match=r"prompts has an entry 7; give a string or None"):
         reward(batch, ["a", 7, None])  # type: ignore[list-item]
-    with pytest.raises(ValueError, match="the limit is max_prompt_tokens=24; shorten it"):
-        reward.score(batch, ["a", None, "much too long " * 20])
+    for entry in (0, [], float("nan")):
+        with pytest.raises(ValueError, match=r"prompts has an entry .*; give a string or None"):
+            reward(batch, ["a", entry, None])  # type: ignore[list-item]
+    for count, wrong in (("dict", {0: "a"}), ("generator", (text for text in "abc"))):
+        with pytest.raises(ValueError, match=f"prompts has one {count} for 3 videos"):
+            reward.score(batch, wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"),
+    [
+        ("much too long " * 20, r"prompts\[2\] has \d+ tokens, the limit is max_prompt_tokens=24;"),
+        (
+            "caf\udce9",
+            r"prompts\[2\] is no text: '\\udce9' at character 3 is half of a character, left by "
+            "bytes that are not UTF-8 or by a cut JSON escape; read the text in its own",
+        ),
+        ("a cat \ud83d", r"prompts\[2\] is no text: '\\ud83d' at character 6 is half of a"),
+    ],
+)
+def test_a_prompt_that_cannot_be_asked_is_told_before_anything_is_decoded(
+    model: AIGVRewardModel, reward: VideoReward, batch: Tensor, prompt: str, message: str
+) -> None:
+    prompts = ["a", None, prompt]
+    with pytest.raises(ValueError, match=message):
+        reward.score(["absent.mp4"] * 3, prompts)
+    semantic = VideoReward(model, tokenizer=reward.tokenizer, weights={"semantic": 1.0})
+    calls = [
+        lambda: semantic(batch, prompts),
+        lambda: semantic.drawn(batch, prompts, draws=Draws(1)),
+        lambda: semantic.by_dimension(batch, prompts),
+        lambda: semantic.score_views(Views.cat([semantic.prepare(v) for v in batch]), prompts),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_a_prompt_that_nothing_reads_is_no_error(reward: VideoReward, batch: Tensor) -> None:
+    """Trainers hand every reward the prompts, whether its weights use them or not."""
+    assert "semantic" not in reward.weights
+    prompts = ["a " * 100_000, "caf\udce9", None]
+    torch.testing.assert_close(reward(batch, prompts), reward(batch), rtol=0, atol=0)
 
 
 def test_prompts_without_a_tokenizer_are_refused_where_they_would_be_read(

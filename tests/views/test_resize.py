@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from aigv_reward.views import enlarge_to, normalize, resize
+from aigv_reward.views import enlarge_to, enlarged_size, normalize, resize
 from aigv_reward.views.resize import _interpolate_bytes_as_floats
 
 SIZES = [((45, 80), (14, 14)), ((31, 17), (224, 30)), ((9, 7), (5, 11)), ((1, 1), (3, 2))]
@@ -123,6 +123,34 @@ def test_no_rounding_leaves_the_shorter_side_off_the_minimum():
         height, width = enlarge_to(frames, 224).shape[-2:]
         assert height == 224
         assert width >= 224
+
+
+@pytest.mark.parametrize(
+    ("size", "minimum"),
+    [((1, 1), 224), ((900, 1), 160), ((1, 668), 224), ((9 * 20, 32 * 20), 224), ((2000, 90), 224)],
+)
+def test_shapes_that_videos_have_are_enlarged(size, minimum):
+    frames = torch.empty(3, *size, dtype=torch.uint8, device="meta")
+    assert enlarge_to(frames, minimum).shape[-2:] == enlarged_size(*size, minimum)
+    assert min(enlarged_size(*size, minimum)) == minimum
+
+
+@pytest.mark.parametrize("size", [(1, 65535), (65535, 1), (2, 16000), (1, 669)])
+def test_frames_far_from_square_are_refused_before_they_take_memory(size):
+    frames = torch.empty(3, *size, dtype=torch.uint8, device="meta")
+    rows, columns = (round(side * 224 / min(size)) for side in size)
+    message = (
+        rf"frames of {size[1]}x{size[0]} pixels would be enlarged to {columns}x{rows}, so that "
+        "their shorter side has 224; that is above the limit of 33554432 pixels: crop the longer "
+        "side, or pad the shorter one"
+    )
+    with pytest.raises(ValueError, match=message):
+        enlarge_to(frames, 224)
+
+
+def test_a_long_narrow_frame_that_needs_no_enlarging_is_as_it_is():
+    frames = torch.empty(3, 224, 1 << 20, dtype=torch.uint8, device="meta")
+    assert enlarge_to(frames, 224) is frames
 
 
 def test_large_frames_are_not_enlarged(noise):
