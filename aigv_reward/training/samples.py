@@ -128,14 +128,15 @@ class RatedVideos(Dataset[dict[str, Any]]):
 def encode_prompts(
     items: Sequence[Item], tokenizer: PreTrainedTokenizerFast, *, max_tokens: int
 ) -> list[list[int] | None]:
-    """The token ids of each item's text prompt, None where it has none.
+    """The token ids of each item's text prompt, None where it has none but whitespace.
 
     Raises:
         ValueError: a prompt is longer than the checkpoint reads.
     """
     encoded: list[list[int] | None] = []
     for item in items:
-        ids = tokenizer.encode(item.prompt, add_special_tokens=False) if item.prompt else None
+        asks = item.prompt is not None and bool(item.prompt.strip())
+        ids = tokenizer.encode(item.prompt, add_special_tokens=False) if asks else None
         if ids is not None and len(ids) > max_tokens:
             raise ValueError(
                 f"the text prompt of {str(item_videos(item)[0])!r} is {len(ids)} tokens, this "

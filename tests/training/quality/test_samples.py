@@ -123,6 +123,14 @@ def test_a_prompt_that_is_too_long_is_named(items: list, checkpoint: Path) -> No
         encode_prompts(items, tokenizer, max_tokens=5)
 
 
+def test_a_prompt_of_whitespace_is_none(items: list, checkpoint: Path) -> None:
+    """As a reward reads it."""
+    tokenizer = VideoReward.from_pretrained(checkpoint).tokenizer
+    blank = [Opinion(items[0].video, prompt, {"overall": 1.0}) for prompt in (" \n", "", "a")]
+    first, second, third = encode_prompts(blank, tokenizer, max_tokens=5)
+    assert first is None and second is None and third is not None
+
+
 def test_every_item_comes_once_in_an_order_of_its_epoch() -> None:
     sampler = MixedSampler(["row"] * 10 + ["pair"] * 5, seed=3)
     orders = []
