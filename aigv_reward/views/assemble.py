@@ -116,10 +116,17 @@ def build_views(
 
 
 def _resized_clip(frames: Tensor, times: Tensor, side: int, sampling: ViewSampling) -> Tensor:
-    """(B, len(times), 3, side, side); a frame that `times` repeats is resized once."""
+    """(B, len(times), 3, side, side); a frame that `times` repeats is resized once.
+
+    One by one, which copies none of the large ones.
+    """
     unique, inverse = times.unique(return_inverse=True)
-    clip = _take(frames, unique)
-    return _take(resize(clip, (side, side), interpolation=sampling.interpolation), inverse)
+    whole = frames.unbind(1)
+    small = [
+        resize(whole[time], (side, side), interpolation=sampling.interpolation)
+        for time in unique.tolist()
+    ]
+    return torch.stack([small[place] for place in inverse.tolist()], dim=1)
 
 
 def _fragments(

@@ -126,7 +126,7 @@ def test_a_prompt_that_is_too_long_is_named(items: list, checkpoint: Path) -> No
 def test_a_prompt_of_whitespace_is_none(items: list, checkpoint: Path) -> None:
     """As a reward reads it."""
     tokenizer = VideoReward.from_pretrained(checkpoint).tokenizer
-    blank = [Opinion(items[0].video, prompt, {"overall": 1.0}) for prompt in (" \n", "", "a")]
+    blank = [Opinion(Path("a.mp4"), prompt, {"overall": 1.0}) for prompt in (" \n", "", "a")]
     first, second, third = encode_prompts(blank, tokenizer, max_tokens=5)
     assert first is None and second is None and third is not None
 
