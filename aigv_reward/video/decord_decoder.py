@@ -7,15 +7,20 @@ from typing import Final
 
 import decord
 import torch
+from av.container import InputContainer
+from av.video.stream import VideoStream
 from decord._ffi.base import DECORDLimitReachedError
 from torch import Tensor
 
+from aigv_reward.video.nal_units import NalUnits
+from aigv_reward.video.orientation import UPRIGHT, orientation
 from aigv_reward.video.probe import Probe
 from aigv_reward.video.source import Source
+from aigv_reward.video.stream import decoded, open_stream
 from aigv_reward.video.video import VideoDecodeError
 
 _CONTAINERS: Final = {"mov", "matroska", "avi"}
-_CODECS: Final = {"h264", "hevc", "vp8", "vp9", "mpeg4"}
+_CODECS: Final = {"h264", "hevc"}
 _PIXEL_FORMATS: Final = {"yuv420p", "yuvj420p", "yuv444p"}
 _CHUNK: Final = 32
 _ERRORS: Final = (
@@ -27,12 +32,18 @@ _ERRORS: Final = (
 )
 
 
-def refusal(facts: Probe) -> str | None:
+def refusal(source: Source, facts: Probe) -> str | None:
     """Why decord would fail on a video or return wrong frames; None where it is right.
 
     Compared with PyAV, decord repeats frames in MPEG transport streams, shows the frames that an
-    edit list hides, counts packets that show nothing, rejects GIF and AV1, and rounds colours
-    deeper than 8 bits differently. On all others the two agree to the bit.
+    edit list hides, counts packets that show nothing, rejects GIF and AV1, rounds colours deeper
+    than 8 bits differently, takes another one of several video tracks, scales frames whose size
+    changes midway to that of the first, and applies only the rotations that MP4 and MOV declare.
+    VP8, VP9 and MPEG-4 may change their size in any frame. On all other whole files the two agree
+    to the bit; in damaged ones decord conceals what PyAV reports.
+
+    Raises:
+        VideoDecodeError: the file cannot be demuxed, or is turned by no multiple of 90 degrees.
     """
     if facts.container not in _CONTAINERS:
         return f"container {facts.container}"
@@ -44,6 +55,31 @@ def refusal(facts: Probe) -> str | None:
         return "an edit list hides some of its frames"
     if facts.num_frames != facts.num_packets:
         return f"{facts.num_packets} packets hold {facts.num_frames} frames"
+    with open_stream(source) as (container, stream):
+        tracks = len(container.streams.video)
+        if tracks > 1:
+            return f"{tracks} video tracks"
+        changes = _changes(container, stream)
+    if changes is not None:
+        return changes
+    with open_stream(source) as (container, stream):
+        first = next(decoded(source, container, stream), None)
+        shown = None if first is None else orientation(source, first)
+    if shown and shown != UPRIGHT and (facts.container != "mov" or not shown.is_rotation):
+        return "it does not apply its display matrix"
+    return None
+
+
+def _changes(container: InputContainer, stream: VideoStream) -> str | None:
+    """What may change the size or the orientation of frames midway."""
+    context = stream.codec_context
+    units = NalUnits(context.name, context.extradata)
+    for packet in container.demux(stream):
+        if packet.has_sidedata("new_extradata") or packet.has_sidedata("param_change"):
+            return "its decoder configuration changes midway"
+        units.read(bytes(packet))
+        if units.finding is not None:
+            return units.finding
     return None
 
 
@@ -69,8 +105,9 @@ def decode(source: Source, facts: Probe, indices: Sequence[int]) -> Tensor:
     reader = out = None
     try:
         target = source.path if source.path is not None else source.open()
-        # fault_tol: fail on the first frame that it would replace by a neighbour
-        reader = decord.VideoReader(target, fault_tol=1e-9)
+        # fault_tol: fail on the first frame that it would replace by a neighbour; with more than
+        # one thread the frames of a damaged file differ from call to call
+        reader = decord.VideoReader(target, fault_tol=1e-9, num_threads=1)
         if len(reader) == facts.num_frames:
             out = _decode(reader, indices, sequential=facts.reordered)
         else:

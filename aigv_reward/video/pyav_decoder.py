@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from aigv_reward.video.probe import Probe, decoded, open_stream
+from aigv_reward.video.orientation import UPRIGHT, orientation
+from aigv_reward.video.probe import Probe
 from aigv_reward.video.source import Source
+from aigv_reward.video.stream import decoded, open_stream
 from aigv_reward.video.video import VideoDecodeError
 
 
@@ -25,7 +26,8 @@ def decode(source: Source, facts: Probe, indices: Sequence[int]) -> Tensor:
         indices: ascending, without repeats, below `facts.num_frames`.
 
     Returns:
-        (N, H, W, 3) uint8 RGB, rotated as the container says. An alpha channel is dropped.
+        (N, H, W, 3) uint8 RGB, turned and mirrored as the container or the stream says. An
+        alpha channel is dropped.
 
     Raises:
         VideoDecodeError: a damaged frame, fewer or more frames than the packets promise, or frames
@@ -33,17 +35,19 @@ def decode(source: Source, facts: Probe, indices: Sequence[int]) -> Tensor:
     """
     out: Tensor | None = None
     found = seen = 0
+    shown = UPRIGHT
     with open_stream(source) as (container, stream):
         for position, frame in enumerate(decoded(source, container, stream)):
             seen = position + 1
+            # an H.264 stream says it once, for the frames up to the next time
+            shown = orientation(source, frame) or shown
             if found == len(indices):
                 if indices[-1] < facts.num_frames - 1:
                     break  # not read to the end: nothing to check there
                 continue
             if position != indices[found]:
                 continue
-            turns = round(frame.rotation / 90) % 4
-            picture = np.rot90(frame.to_ndarray(format="rgb24", threads=1), turns)
+            picture = shown.apply(frame.to_ndarray(format="rgb24", threads=1))
             if out is None:
                 out = torch.empty((len(indices), *picture.shape), dtype=torch.uint8)
             if picture.shape != out.shape[1:]:

@@ -1,4 +1,4 @@
-"""Videos and frames of videos, through whichever decoder reads them right."""
+"""Videos and frames of videos."""
 
 from __future__ import annotations
 
@@ -27,30 +27,35 @@ MAX_DECODED_BYTES: Final = 16 << 30
 def read_video(source: VideoSource, *, backend: Backend = "auto") -> Video:
     """All frames of a video.
 
-    Frames are those that decode, in presentation order, rotated as the container says; a variable
-    frame rate neither repeats nor drops any. Every call opens and closes a reader of its own, so
-    calls may run in threads and in forked or spawned processes.
+    Frames are those that decode, in presentation order, turned and mirrored as the container or the
+    stream says; a variable frame rate neither repeats nor drops any. Every call opens and closes a
+    reader of its own, so calls may run in threads and in forked or spawned processes.
 
-    A truncated file is an error, not a shorter video. (An MPEG transport stream or FLV file cut
-    between two frames is a whole, shorter one: those formats do not declare their length.) Damage
-    inside a frame is an error where the decoder reports it: PyAV does, decord conceals some of it
-    in H.264 and HEVC.
+    A truncated file is an error, not a shorter video, and so is damage inside a frame where the
+    decoder reports it: the same file gives the same frames or the same message every time. A cut
+    between two frames or fragments leaves a whole, shorter video in formats that do not declare
+    their length: MPEG transport streams, FLV, NUT, APNG, fragmented MP4, and Matroska and WebM as
+    they are streamed or recorded live. In raw H.264 and HEVC, MPEG program streams, MXF and ASF a
+    cut inside a frame may pass for one between frames, too.
 
     Args:
-        source: path, bytes, or binary file object; the last is read from where it stands to its
-            end and left open. URLs are refused: nothing is fetched.
-        backend: "auto" takes decord where it is installed and right, PyAV everywhere else (GIF,
-            AV1, edit lists, more than 8 bits, transport streams, files that decord rejects); the
-            two agree to the bit where both are right. "decord" and "pyav" take that one or fail.
+        source: path, bytes (or bytearray or memoryview), or binary file object; the last is read
+            from where it stands to its end and left open. URLs are refused: nothing is fetched.
+        backend: "auto" and "pyav" take PyAV, which reads every format and finds damage; it decodes
+            on one thread, since with more FFmpeg misses some damage by chance. "decord" takes
+            decord or fails (it is refused VP8, VP9, MPEG-4, GIF, AV1, more than 8 bits, transport
+            streams, edit lists, several video tracks, sizes that change). The two agree to the bit
+            on whole files; decord conceals damage, not the same way every time.
 
     Returns:
         The video. `frames` is (T, 3, H, W) uint8, a permuted view of (T, H, W, 3) memory.
 
     Raises:
         VideoDecodeError: no such file, not a video, no frames, truncated, found damaged, a frame
-            above `probe.MAX_FRAME_PIXELS`, frames above `MAX_DECODED_BYTES`, or a backend that
+            above `stream.MAX_FRAME_PIXELS`, frames above `MAX_DECODED_BYTES`, or a backend that
             cannot read it.
         ValueError: an unknown backend.
+        TypeError: a source of another type.
     """
     sampled = read_frames(source, lambda num_frames, fps: range(num_frames), backend=backend)
     return Video(frames=sampled.frames, fps=sampled.fps)
@@ -63,8 +68,8 @@ def read_frames(source: VideoSource, choose: Choose, *, backend: Backend = "auto
         source: as for `read_video`.
         choose: called once with the number of frames and the frame rate; returns frame indices, in
             any order, repeats allowed.
-        backend: as for `read_video`. "auto" takes PyAV for few frames of a video with B-frames,
-            where decord's seeks are wrong and it would convert every frame.
+        backend: as for `read_video`. PyAV decodes every frame up to the last one that is wanted and
+            looks for damage no further; it converts only those wanted.
 
     Returns:
         The frames in ascending order of index. `frames` is (N, 3, H, W) uint8, a permuted view of
@@ -105,29 +110,19 @@ def read_frames(source: VideoSource, choose: Choose, *, backend: Backend = "auto
 
 def _decode(source: Source, facts: Probe, indices: Sequence[int], backend: Backend) -> Tensor:
     """(N, H, W, 3) uint8; the decoders are imported here, the first time they are used."""
-    from aigv_reward.video import pyav_decoder as pyav
+    if backend != "decord":
+        from aigv_reward.video import pyav_decoder
 
-    if backend == "pyav":
-        return pyav.decode(source, facts, indices)
+        return pyav_decoder.decode(source, facts, indices)
     if find_spec("decord") is None:
-        if backend == "auto":
-            return pyav.decode(source, facts, indices)
         raise VideoDecodeError(
             source.name, "decord is not installed; install it or use backend='auto'"
         )
-    from aigv_reward.video import decord_decoder as decord
+    from aigv_reward.video import decord_decoder
 
-    refusal = decord.refusal(facts)
-    if backend == "decord":
-        if refusal is not None:
-            raise VideoDecodeError(
-                source.name, f"decord reads it wrong ({refusal}); use backend='auto'"
-            )
-        return decord.decode(source, facts, indices)
-    sparse = facts.reordered and 2 * len(indices) < indices[-1] + 1
-    if refusal is not None or sparse:
-        return pyav.decode(source, facts, indices)
-    try:
-        return decord.decode(source, facts, indices)
-    except VideoDecodeError:
-        return pyav.decode(source, facts, indices)
+    refusal = decord_decoder.refusal(source, facts)
+    if refusal is not None:
+        raise VideoDecodeError(
+            source.name, f"decord reads it wrong ({refusal}); use backend='auto'"
+        )
+    return decord_decoder.decode(source, facts, indices)

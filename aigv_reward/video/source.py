@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import os
 import re
+import reprlib
 import stat
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from aigv_reward.video.video import VideoDecodeError
 
-VideoSource = str | os.PathLike[str] | bytes | BinaryIO
+VideoSource = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://")
 
@@ -46,20 +47,37 @@ def resolve(source: VideoSource) -> Source:
 
     Raises:
         VideoDecodeError: a URL, a missing, special, unreadable or empty file, a folder, or a file
-            object opened as text.
+            object that is closed, cannot be read or was opened as text.
+        TypeError: none of the types of `VideoSource`.
     """
-    if isinstance(source, bytes):
-        return _from_bytes(source, "<bytes>")
+    if isinstance(source, (bytes, bytearray, memoryview)):
+        return _from_bytes(bytes(source), "<bytes>")
     if isinstance(source, (str, os.PathLike)):
         return _from_path(os.fspath(source))
-    name = getattr(source, "name", None)
-    name = name if isinstance(name, str) else "<file object>"
-    data = source.read()
-    if not isinstance(data, bytes):
-        raise VideoDecodeError(
-            name, f"reading the file object gave {type(data).__name__}, not bytes; open it as 'rb'"
+    given: object = source
+    read = getattr(given, "read", None)
+    if not callable(read):
+        shown = " ".join(reprlib.repr(given).split())
+        raise TypeError(
+            f"a video cannot be read from {shown}, which is of type {type(given).__name__}; "
+            "pass a path, bytes or a binary file object"
         )
-    return _from_bytes(data, name)
+    name = getattr(given, "name", None)
+    name = name if isinstance(name, str) else "<file object>"
+    if isinstance(given, io.TextIOBase):
+        raise VideoDecodeError(name, "its file object gives text, not bytes; open it as 'rb'")
+    try:
+        data = read()
+    except Exception as error:  # whatever the caller's object raises: OSError, zlib.error, ...
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise VideoDecodeError(
+            name, f"its file object cannot be read ({reason}); pass one that is open for reading"
+        ) from error
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise VideoDecodeError(
+            name, f"its file object gives {type(data).__name__}, not bytes; open it as 'rb'"
+        )
+    return _from_bytes(bytes(data), name)
 
 
 def _from_bytes(data: bytes, name: str) -> Source:

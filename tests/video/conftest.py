@@ -10,6 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from av.bitstream import BitStreamFilterContext
+
+from aigv_reward.video import VideoDecodeError, read_video
 
 WIDTH, HEIGHT, BITS = 96, 64, 8
 LENGTH = 30
@@ -100,17 +103,42 @@ def cut(source: Path, path: Path, *, start: float) -> Path:
     return path
 
 
-def rotate(source: Path, path: Path, *, degrees: int) -> Path:
-    """A copy of an mp4 whose track header asks players to turn it clockwise by `degrees`."""
-    matrices = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
-    a, b, c, d = matrices[degrees]
+def lay(source: Path, path: Path, *, matrix: tuple[float, float, float, float]) -> Path:
+    """A copy of an mp4 whose track header maps (x, y) to (a x + c y, b x + d y) for display."""
+    a, b, c, d = (round(value * 65536) for value in matrix)
     data = bytearray(source.read_bytes())
     start = data.index(b"tkhd") + 4
     assert data[start] == 0  # version 0: the matrix lies 40 bytes into the box's body
-    matrix = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
-    data[start + 40 : start + 76] = struct.pack(">9i", *matrix)
+    data[start + 40 : start + 76] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
     path.write_bytes(data)
     return path
+
+
+def rotate(source: Path, path: Path, *, degrees: int) -> Path:
+    """A copy of an mp4 whose track header asks players to turn it clockwise by `degrees`."""
+    matrices = {90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}
+    return lay(source, path, matrix=matrices[degrees])
+
+
+def remux(source: Path, path: Path, *, bitstream_filter: str = "") -> Path:
+    """A stream copy into the container that the name of `path` asks for."""
+    with av.open(str(source)) as reader, av.open(str(path), "w") as writer:
+        old = reader.streams.video[0]
+        new = writer.add_stream_from_template(old)
+        change = BitStreamFilterContext(bitstream_filter or "null", old)
+        for packet in reader.demux(old):
+            for changed in change.filter(packet if packet.size else None):
+                changed.stream = new
+                writer.mux(changed)
+    return path
+
+
+def reason(source: object, backend: str = "auto") -> str:
+    """Why a video cannot be read."""
+    with pytest.raises(VideoDecodeError) as caught:
+        read_video(source, backend=backend)  # type: ignore[arg-type]
+    assert caught.value.path and caught.value.path in str(caught.value)
+    return caught.value.reason
 
 
 def h264(keyframes: int = 10, b_frames: int = 2) -> dict[str, str]:

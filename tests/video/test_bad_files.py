@@ -1,7 +1,6 @@
 """What cannot be read is an error with path and cause; nothing crashes, hangs or is made up."""
 
 import dataclasses
-import io
 import os
 import random
 import struct
@@ -9,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from aigv_reward.video import VideoDecodeError, decord_decoder, probe, pyav_decoder, read_video
+from aigv_reward.video import (
+    VideoDecodeError,
+    decord_decoder,
+    probe,
+    pyav_decoder,
+    read_video,
+    stream,
+)
 from aigv_reward.video.source import resolve
-from tests.video.conftest import LENGTH, WIDTH, encode, h264
-
-
-def reason(source: object, backend: str = "auto") -> str:
-    with pytest.raises(VideoDecodeError) as caught:
-        read_video(source, backend=backend)  # type: ignore[arg-type]
-    assert caught.value.path and caught.value.path in str(caught.value)
-    return caught.value.reason
+from tests.video.conftest import LENGTH, WIDTH, encode, h264, reason
 
 
 def test_error_carries_path_and_reason(tmp_path: Path) -> None:
@@ -69,12 +68,6 @@ def test_a_name_with_a_colon_is_a_path(
     assert len(read_video("http:x.mp4").frames) == LENGTH
 
 
-def test_text_file_object() -> None:
-    assert reason(io.StringIO("text")) == (
-        "reading the file object gave str, not bytes; open it as 'rb'"
-    )
-
-
 def test_audio_only(audio_only: Path) -> None:
     assert reason(audio_only) == "it has no video stream"
 
@@ -90,7 +83,7 @@ def test_unknown_codec(clips: dict[str, Path]) -> None:
         ("h264", "FFmpeg"),  # its index stood at the end
         ("mpeg4", "FFmpeg|truncated or damaged: it declares 30 frames"),
         ("faststart", "truncated or damaged: it declares 30 frames and holds"),
-        ("fragmented", "FFmpeg|truncated or damaged: it holds"),
+        ("fragmented", "truncated: its .* bytes end inside the MP4 box at byte"),
         ("vp9", "truncated: it declares .* bytes and has"),
         ("hevc", "truncated: it declares .* bytes and has"),
         ("gif", "truncated: the GIF's .* bytes end inside a block"),
@@ -120,15 +113,6 @@ def test_transport_stream_cut_short_repeats_nothing(clips: dict[str, Path]) -> N
             continue
         equal = [bool((a == b).all()) for a, b in zip(frames, whole, strict=False)]
         assert len(frames) < LENGTH and all(equal[:-4])
-
-
-def test_damage_is_found(clips: dict[str, Path]) -> None:
-    data = bytearray(clips["h264"].read_bytes())
-    start = data.index(b"mdat")
-    rng = random.Random(1)
-    for _ in range(60):
-        data[rng.randrange(start + 900, len(data) - 1500)] = rng.randrange(256)
-    assert "damage" in reason(bytes(data), backend="pyav")
 
 
 def test_nothing_decodes(clips: dict[str, Path]) -> None:
@@ -167,14 +151,14 @@ def test_decoders_check_the_promised_number_of_frames(clips: dict[str, Path]) ->
     with pytest.raises(VideoDecodeError, match="it holds 29 frames and 30 decode"):
         pyav_decoder.decode(source, less, range(LENGTH - 1))
     hidden = dataclasses.replace(facts, num_frames=LENGTH - 1)
-    assert decord_decoder.refusal(hidden) == "30 packets hold 29 frames"
+    assert decord_decoder.refusal(source, hidden) == "30 packets hold 29 frames"
 
 
 def test_absurd_sizes(clips: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     data = bytearray(clips["gif"].read_bytes())
     data[6:10] = struct.pack("<HH", 60000, 60000)
     assert "above the limit of 134217728 pixels; scale the video down" in reason(bytes(data))
-    monkeypatch.setattr(probe, "MAX_FRAME_PIXELS", WIDTH)
+    monkeypatch.setattr(stream, "MAX_FRAME_PIXELS", WIDTH)
     message = "its frames are 96x64, above the limit of 96 pixels; scale the video down"
     assert reason(clips["h264"]) == message
 

