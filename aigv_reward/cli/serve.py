@@ -157,7 +157,8 @@ def serve(
             limits=Limits(
                 body_bytes=body_bytes,
                 spool_bytes=8 * body_bytes,
-                video_pixels=body_bytes // 2,  # frames that fit into a body are not too many
+                # Frames that fit into a body are not too many; as PNG many fit into a small one.
+                video_pixels=max(body_bytes // 2, Limits.video_pixels),
                 queue_items=max_queue,
                 items=min(max_queue, Limits.items),
                 body_seconds=body_timeout,

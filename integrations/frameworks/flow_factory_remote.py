@@ -61,6 +61,14 @@ def payload_videos(payload: Any) -> tuple[list[str | None], list[list[str]]]:
             "('prompt', 'video')"
         )
     prompts = checked_prompts(payload.get("prompt"), len(videos))
+    for index, prompt in enumerate(prompts):
+        try:
+            (prompt or "").encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(
+                f"prompt[{index}] has a lone surrogate at character {error.start}, which is half a "
+                "character; send whole characters"
+            ) from None
     for index, video in enumerate(videos):
         if not isinstance(video, list) or not video:
             raise ValueError(f"video[{index}] is no list of frames; send one PNG in base64 a frame")

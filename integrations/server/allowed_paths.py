@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import stat
 from contextlib import aclosing
@@ -31,8 +32,16 @@ async def read_paths(
             "paths_not_allowed",
             "this server reads no files by path; start it with --allow-root, or send the files",
         )
-    videos = [Video(str(i.id), i.prompt, _path_job(i.path, allow_root)) for i in asked.items]
+    # A file system may take its time, and every folder of a path is looked at.
+    found = await asyncio.to_thread(_jobs, [item.path for item in asked.items], allow_root)
+    videos = [
+        Video(str(item.id), item.prompt, job) for item, job in zip(asked.items, found, strict=True)
+    ]
     return videos, asked.dimensions
+
+
+def _jobs(paths: list[str], allow_root: str) -> list[dict[str, str] | ItemFailed]:
+    return [_path_job(path, allow_root) for path in paths]
 
 
 def _path_job(path: str, allow_root: str) -> dict[str, str] | ItemFailed:

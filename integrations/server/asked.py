@@ -9,8 +9,11 @@ from typing import Annotated, Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from aigv_reward.integrations.server.refusals import ItemFailed, RequestRefused
+from aigv_reward.integrations.server.sent_json import read_json
 
 LONGEST_PROMPT = 20_000
+LONGEST_PATH = 4096
+HALF = "a lone surrogate, which is half a character; send whole characters"
 
 
 class _Strict(BaseModel):
@@ -33,7 +36,7 @@ class FileItem(Item):
 class PathItem(Item):
     """A video file on the server, by its path."""
 
-    path: str
+    path: Annotated[str, Field(max_length=LONGEST_PATH)]
 
 
 class TensorItem(Item):
@@ -81,26 +84,32 @@ def parse(kind: type[Asked[Kind]], text: str | bytes, *, most: int) -> Asked[Kin
             items, or two with the same id.
     """
     try:
-        asked = kind.model_validate_json(text)
+        content = read_json(text)
+    except ValueError as error:
+        raise _invalid(f"the request is {error}") from None
+    items = content.get("items") if isinstance(content, dict) else None
+    if isinstance(items, list) and len(items) > most:
+        raise RequestRefused(
+            413, "too_large", f"{len(items)} items, above the limit of {most}; send fewer"
+        )
+    try:
+        asked = kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise RequestRefused(
-            422, "invalid_request", f"{where or 'the JSON'}: {first['msg']}"
-        ) from None
-    if len(asked.items) > most:
-        raise RequestRefused(
-            413, "too_large", f"{len(asked.items)} items, above the limit of {most}; send fewer"
-        )
+        reason = HALF if first["type"] == "string_unicode" else first["msg"]
+        raise _invalid(f"{where[:200] or 'the request'}: {reason}") from None
     for index, item in enumerate(asked.items):
         item.id = str(index) if item.id is None else item.id
     ids = [item.id for item in asked.items]
     if len(set(ids)) < len(ids):
         twice = next(one for one in ids if ids.count(one) > 1)
-        raise RequestRefused(
-            422, "invalid_request", f"two items have the id {str(twice)[:80]!r}; make them differ"
-        )
+        raise _invalid(f"two items have the id {str(twice)[:80]!r}; make them differ")
     return asked
+
+
+def _invalid(reason: str) -> RequestRefused:
+    return RequestRefused(422, "invalid_request", reason)
 
 
 def check_dimensions(asked: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
@@ -113,9 +122,7 @@ def check_dimensions(asked: Sequence[str] | None, known: Sequence[str]) -> tuple
         return tuple(known)
     for name in asked:
         if name not in known:
-            raise RequestRefused(
-                422,
-                "invalid_request",
-                f"unknown dimension {name[:80]!r}; this server scores {', '.join(known)}",
+            raise _invalid(
+                f"unknown dimension {name[:80]!r}; this server scores {', '.join(known)}"
             )
     return tuple(dict.fromkeys(asked))

@@ -1,15 +1,18 @@
-"""The three encodings of `POST /v1/score`."""
+"""The three encodings of `POST /v1/score`.
+
+Whatever a client sends is bounded before it costs anything: the bytes of a body, and of all of them
+(`spool`), its charset and compression (`content_type`), the parts of a multipart body and what is
+before each (`multipart_body`), the JSON (`sent_json`), the tensors of a safetensors header
+(`tensor_header`).
+"""
 
 from __future__ import annotations
 
 import asyncio
-import shutil
 from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from aigv_reward.integrations.server.allowed_paths import read_paths
@@ -20,6 +23,9 @@ from aigv_reward.integrations.server.asked import (
     Video,
     parse,
 )
+from aigv_reward.integrations.server.content_type import content_type
+from aigv_reward.integrations.server.multipart_body import read_parts
+from aigv_reward.integrations.server.multipart_body import refused as multipart_refused
 from aigv_reward.integrations.server.refusals import RequestRefused
 from aigv_reward.integrations.server.settings import Limits
 from aigv_reward.integrations.server.spool import RequestFolder
@@ -34,10 +40,8 @@ from aigv_reward.integrations.server.tensor_header import (
 TENSORS: Final = "application/vnd.aigv.safetensors"
 MULTIPART: Final = "multipart/form-data"
 JSON: Final = "application/json"
-REQUEST_PART: Final = "request"
 
 _BLOCK: Final = 1 << 20
-_IN_MEMORY: Final = 64 << 10
 
 Wanted = tuple[list[Video], list[str] | None]
 
@@ -56,9 +60,9 @@ async def read_body(
     Raises:
         RequestRefused: another content type, or a body that is not what it says.
     """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind, options = content_type(request)
     if kind == MULTIPART:
-        return await _multipart(request, folder, limits)
+        return await _multipart(request, folder, limits, options.get(b"boundary", b""))
     if kind == TENSORS:
         return await _tensors(request, folder, limits)
     if kind == JSON:
@@ -83,50 +87,17 @@ async def store(request: Request, folder: RequestFolder, path: Path) -> None:
         await asyncio.to_thread(file.write, block)
 
 
-async def _multipart(request: Request, folder: RequestFolder, limits: Limits) -> Wanted:
-    async with aclosing(folder.chunks(request)) as chunks:
-        parser = MultiPartParser(
-            request.headers,
-            chunks,
-            max_files=limits.items,
-            max_fields=1,
-            max_part_size=limits.json_bytes,
-        )
-        parser.spool_max_size = _IN_MEMORY
-        try:
-            form = await parser.parse()
-        except MultiPartException as error:
-            raise RequestRefused(422, "invalid_multipart", error.message) from None
-    try:
-        text = form.get(REQUEST_PART)
-        if not isinstance(text, str):
-            raise RequestRefused(
-                422,
-                "invalid_multipart",
-                f"the body has no field {REQUEST_PART!r} with the request's JSON",
-            )
-        asked = parse(Asked[FileItem], text, most=limits.items)
-        paths: dict[str, str] = {}
-        for number, (name, part) in enumerate(form.multi_items()):
-            if isinstance(part, UploadFile):
-                if name in paths:
-                    raise RequestRefused(
-                        422,
-                        "invalid_multipart",
-                        f"two parts have the name {name[:80]!r}; make them differ",
-                    )
-                paths[name] = str(folder.path / f"file{number}")
-                await asyncio.to_thread(_copy, part, paths[name])
-    finally:
-        await form.close()
+async def _multipart(
+    request: Request, folder: RequestFolder, limits: Limits, boundary: bytes
+) -> Wanted:
+    text, paths = await read_parts(request, folder, limits, boundary)
+    asked = parse(Asked[FileItem], text, most=limits.items)
     missing = [item.file for item in asked.items if item.file not in paths]
     unused = set(paths) - {item.file for item in asked.items}
     for names, problem in ((missing, "is not among the parts"), (unused, "belongs to no item")):
         for name in names:
-            raise RequestRefused(
-                422,
-                "invalid_multipart",
-                f"file {name[:80]!r} {problem}; name each part as its item's 'file'",
+            raise multipart_refused(
+                f"file {name[:80]!r} {problem}; name each part as its item's 'file'"
             )
     videos = [
         Video(str(item.id), item.prompt, {"kind": "file", "path": paths[item.file]})
@@ -135,25 +106,26 @@ async def _multipart(request: Request, folder: RequestFolder, limits: Limits) ->
     return videos, asked.dimensions
 
 
-def _copy(part: UploadFile, path: str) -> None:
-    with open(path, "wb") as file:
-        shutil.copyfileobj(part.file, file, _BLOCK)
-
-
 async def _tensors(request: Request, folder: RequestFolder, limits: Limits) -> Wanted:
     path = folder.path / "tensors"
-    start = bytearray()
+    start, block, needed = bytearray(), bytearray(), PREFIX
     header: TensorHeader | None = None
     async with aclosing(folder.chunks(request)) as chunks:
         with open(path, "wb") as file:
             async for chunk in chunks:
-                await asyncio.to_thread(file.write, chunk)
+                block += chunk
+                if len(block) >= _BLOCK:
+                    await asyncio.to_thread(file.write, block)
+                    block = bytearray()
                 if header is None:
                     start += chunk
-                    header = _header(bytes(start), limits)
-                    start = start if header is None else bytearray()
+                    if len(start) >= needed == PREFIX:
+                        needed = header_size(bytes(start[:PREFIX]), limits)
+                    if len(start) >= needed:
+                        header = parse_header(bytes(start[:needed]), limits)
                 if header is not None and folder.bytes > header.size:
                     raise refused(f"it goes on after the {header.size} bytes that it declares")
+            await asyncio.to_thread(file.write, block)
     if header is None or folder.bytes < header.size:
         whole = "its header" if header is None else f"the {header.size} bytes that it declares"
         raise refused(f"it ends after {folder.bytes} bytes, before {whole}")
@@ -167,10 +139,3 @@ async def _tensors(request: Request, folder: RequestFolder, limits: Limits) -> W
         job = {"kind": "tensor", "path": str(path), "offset": place.offset, "fps": item.fps}
         videos.append(Video(str(item.id), item.prompt, {**job, "shape": list(place.shape)}))
     return videos, asked.dimensions
-
-
-def _header(start: bytes, limits: Limits) -> TensorHeader | None:
-    """The header, once it has arrived."""
-    if len(start) < PREFIX or len(start) < header_size(start, limits):
-        return None
-    return parse_header(start[: header_size(start, limits)], limits)

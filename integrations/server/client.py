@@ -50,7 +50,8 @@ class RemoteReward(RemoteCalls[httpx.Client, httpx.BaseTransport]):
             fps: frames per second, one number or (B,).
 
         Raises:
-            RewardUnavailable: the server does not answer, or only that it is busy.
+            RewardUnavailable: the server does not answer, only that it is busy, or not as one of
+                these servers does; no such answer becomes a number.
             ValueError: a video has no score, the server refuses the request, frames that require
                 a gradient, or no dimension that the checkpoint was trained for.
         """
@@ -82,7 +83,7 @@ class RemoteReward(RemoteCalls[httpx.Client, httpx.BaseTransport]):
         """What the server says about itself and its checkpoint.
 
         Raises:
-            RewardUnavailable: it does not answer.
+            RewardUnavailable: it does not answer, or not as such a server.
             ValueError: it refuses.
         """
         return self._take(self._info())
@@ -116,7 +117,7 @@ class RemoteReward(RemoteCalls[httpx.Client, httpx.BaseTransport]):
                 method, path, body = step
                 try:
                     outcome = self._client.request(method, path, **body())
-                except httpx.TransportError as error:
+                except httpx.RequestError as error:
                     outcome = error
         except StopIteration as end:
             result: Result = end.value

@@ -74,7 +74,7 @@ class AsyncRemoteReward(RemoteCalls[httpx.AsyncClient, httpx.AsyncBaseTransport]
                 method, path, body = step
                 try:
                     outcome = await self._client.request(method, path, **body())
-                except httpx.TransportError as error:
+                except httpx.RequestError as error:
                     outcome = error
         except StopIteration as end:
             result: Result = end.value

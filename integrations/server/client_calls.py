@@ -9,7 +9,12 @@ import httpx
 from torch import Tensor
 
 from aigv_reward import Scores
-from aigv_reward.integrations.server.client_answers import as_scores, chosen, read_answer
+from aigv_reward.integrations.server.client_answers import (
+    as_scores,
+    chosen,
+    read_answer,
+    read_info,
+)
 from aigv_reward.integrations.server.client_retries import Retries
 from aigv_reward.integrations.server.client_wire import Source, parts
 
@@ -17,7 +22,7 @@ Client = TypeVar("Client")
 Transport = TypeVar("Transport")
 Result = TypeVar("Result")
 
-Outcome = httpx.Response | httpx.TransportError
+Outcome = httpx.Response | httpx.RequestError
 Request = tuple[str, str, Callable[[], dict[str, Any]]]
 """Method, path, and what makes the other arguments of `httpx.Client.request`."""
 
@@ -75,15 +80,12 @@ class RemoteCalls(Generic[Client, Transport]):
         answers = []
         for part in asked:
             response = yield from self._ask("POST", "/v1/score", part.body)
-            answers.append((part, read_answer(response)))
+            answers.append(read_answer(response, part, dimensions))
         return as_scores(answers, len(videos))
 
     def _info(self) -> Steps[dict[str, Any]]:
         response = yield from self._ask("GET", "/v1/info", dict)
-        if response.status_code != 200:
-            read_answer(response)
-        content: dict[str, Any] = response.json()
-        return content
+        return read_info(response)
 
     def _ask(
         self, method: str, path: str, body: Callable[[], dict[str, Any]]

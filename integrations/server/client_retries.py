@@ -9,7 +9,20 @@ import httpx
 
 
 class RewardUnavailable(RuntimeError):
-    """The server gave no scores, however often it was asked."""
+    """The server gave no scores, however often it was asked, or what it gave are none."""
+
+
+def not_ours(url: httpx.URL, reason: str) -> RewardUnavailable:
+    """What an answer raises that no reward server gives.
+
+    Args:
+        url: that answered; its user and password are left out.
+        reason: what is wrong with the answer.
+    """
+    place = f"{url.scheme}://{url.netloc.decode('ascii')}{url.path}"
+    return RewardUnavailable(
+        f"{place} answers, but not as a reward server does: {reason}; check the address"
+    )
 
 
 @dataclass(frozen=True)
@@ -43,12 +56,14 @@ class Retries:
         bound = min(self.longest, self.first * 2.0 ** min(attempt, 30))
         return min(self.longest, max(0.0, retry_after)) + self._random.uniform(0.0, bound)
 
-    def after(self, attempt: int, outcome: httpx.Response | httpx.TransportError) -> float | None:
+    def after(self, attempt: int, outcome: httpx.Response | httpx.RequestError) -> float | None:
         """Seconds to wait before asking again; None where the answer is final.
 
         Raises:
-            RewardUnavailable: there is no attempt left.
+            RewardUnavailable: there is no attempt left, or the answer cannot be decoded.
         """
+        if isinstance(outcome, httpx.DecodingError):
+            raise not_ours(outcome.request.url, f"its content cannot be decoded ({outcome})")
         retry_after = 0.0
         if isinstance(outcome, httpx.Response):
             if outcome.status_code not in (408, 429) and outcome.status_code < 500:
@@ -65,7 +80,7 @@ def _retry_after(response: httpx.Response) -> float:
     return float(value) if value.isdecimal() else 0.0
 
 
-def _said(outcome: httpx.Response | httpx.TransportError) -> str:
+def _said(outcome: httpx.Response | httpx.RequestError) -> str:
     if isinstance(outcome, httpx.Response):
         return f"{outcome.url.host} answered {outcome.status_code} {outcome.text[:200]}"
     return f"{type(outcome).__name__} {outcome}".strip()

@@ -56,10 +56,13 @@ def parts(
         most_videos: of one request.
 
     Raises:
-        ValueError: no videos, another number of prompts or rates, or frames that have no score.
+        ValueError: no videos, another number of prompts or rates, one string in place of several
+            dimensions, or frames that have no score.
     """
     if isinstance(videos, str | bytes | os.PathLike) or len(videos) == 0:
         raise ValueError("videos is empty, or one video that is not in a list; wrap it in [ ]")
+    if isinstance(dimensions, str):
+        raise ValueError(f"dimensions is one string, {dimensions!r}; wrap it in [ ]")
     texts = _each(prompts, len(videos), "prompts")
     given: Any = fps.tolist() if isinstance(fps, Tensor) else fps
     rates = [given] * len(videos) if isinstance(given, Real) else _each(given, len(videos), "fps")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 from collections.abc import Mapping
 
 OPEN_FILES = 64
@@ -13,8 +14,9 @@ def confine(limits: Mapping[str, int]) -> None:
 
     Args:
         limits: `decode_seconds` of a processor, `decode_memory` bytes beyond what the process has
-            now, `file_bytes` of what it writes.
+            now, `file_bytes` of a file that it writes.
     """
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # Python ignores it
     seconds, written = limits["decode_seconds"], limits["file_bytes"]
     data = data_bytes() + limits["decode_memory"]
     for kind, soft, hard in (

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Final
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aigv_reward.integrations.server.refusals import error_answer
 from aigv_reward.integrations.server.settings import Limits
+
+AT_ONCE: Final = 1 << 16
+"""Bytes that are parsed before others have their turn: in chunks of one byte they take 0.1 s."""
 
 
 def bounded_protocol(limits: Limits) -> type[H11Protocol]:
@@ -24,6 +28,7 @@ def bounded_protocol(limits: Limits) -> type[H11Protocol]:
     class BoundedProtocol(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            transport.max_size = AT_ONCE  # type: ignore[attr-defined]  # over TLS it has no effect
             self._await_header()
             if len(self.connections) > limits.connections:
                 self._refuse(

@@ -28,6 +28,8 @@ from aigv_reward.integrations.server.decode_job import run_job
 from aigv_reward.integrations.server.refusals import error_answer
 
 MOST_DESCRIPTORS = 1024
+LONGEST_ANSWER = 32 << 20  # the prompts of a request with the most and longest ones fit
+LONGEST_HEADER = 1 << 16  # of a file of views
 
 
 @dataclass
@@ -38,12 +40,14 @@ class Job:
         number: of the server's message.
         pid: of the fork.
         deadline: on the monotonic clock.
+        file_bytes: that a file which it writes may have.
         answer: what it has written so far.
     """
 
     number: int
     pid: int
     deadline: float
+    file_bytes: int
     answer: bytearray = field(default_factory=bytearray)
     late: bool = False
 
@@ -54,23 +58,29 @@ class Forks:
     Args:
         channel: to the server.
         reward: prepares views; its model has no weights.
-        limits: `frame_pixels`, `video_pixels`, `decode_memory`, `decode_seconds`, `file_bytes`.
+        view_bytes: that a file of views may have.
+        limits: `frame_pixels`, `video_pixels`, `decode_memory`, `decode_seconds`.
     """
 
-    def __init__(self, channel: Channel, reward: VideoReward, limits: dict[str, int]) -> None:
-        self.channel, self.reward, self.limits = channel, reward, limits
+    def __init__(
+        self, channel: Channel, reward: VideoReward, *, view_bytes: int, limits: dict[str, int]
+    ) -> None:
+        self.channel, self.reward = channel, reward
+        self.view_bytes, self.limits = view_bytes, limits
         self.jobs: dict[int, Job] = {}  # by the end of the pipe that is read here
 
     def start(self, message: dict[str, Any]) -> None:
         """Fork for a message."""
         number = message.pop("id")
+        splits = message["kind"] == "split"  # what it writes was in the body
+        file_bytes = os.path.getsize(message["path"]) if splits else self.view_bytes
         end, written = os.pipe()
         pid = os.fork()
         if not pid:
-            self._work(message, written)
+            self._work(message, written, file_bytes)
         os.close(written)
         deadline = time.monotonic() + 2 * self.limits["decode_seconds"]
-        self.jobs[end] = Job(number, pid, deadline)
+        self.jobs[end] = Job(number, pid, deadline, file_bytes)
 
     def cancel(self, number: int) -> None:
         """Kill the fork that works on a message nobody waits for."""
@@ -94,6 +104,8 @@ class Forks:
         job = self.jobs[end]
         if data:
             job.answer += data
+            if len(job.answer) > LONGEST_ANSWER:
+                os.kill(job.pid, signal.SIGKILL)
             return
         os.close(end)
         del self.jobs[end]
@@ -118,19 +130,23 @@ class Forks:
                 "decode_timeout", f"decoding took more than {seconds} s of a processor"
             )
         if code == -signal.SIGXFSZ:
-            return error_answer("decode_limit", "decoding wrote more than the server has room for")
+            return error_answer(
+                "decode_limit",
+                f"decoding wrote a file of more than {job.file_bytes} bytes, which no good video "
+                "needs; the file may be damaged",
+            )
         ended = signal.Signals(-code).name if code < 0 else f"status {code}"
         return error_answer(
             "decode_crash", f"the decoder ended with {ended}; the file may be damaged"
         )
 
-    def _work(self, message: dict[str, Any], written: int) -> NoReturn:
+    def _work(self, message: dict[str, Any], written: int, file_bytes: int) -> NoReturn:
         code = 1
         try:
             # A fork that a video takes over has no line to the server, nor to other forks.
             os.closerange(3, written)
             os.closerange(written + 1, MOST_DESCRIPTORS)
-            confine(self.limits)
+            confine({**self.limits, "file_bytes": file_bytes})
             answer = json.dumps(run_job(self.reward, message, self.limits), allow_nan=False)
             with os.fdopen(written, "wb") as pipe:
                 pipe.write(answer.encode())
@@ -139,6 +155,12 @@ class Forks:
             code = 1
         finally:
             os._exit(code)
+
+
+def view_bytes(reward: VideoReward) -> int:
+    """What a file of views may have: those of a checkpoint have one size, whatever the video."""
+    views = reward.prepare(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), fps=16.0)
+    return LONGEST_HEADER + sum(view.nbytes for view in vars(views).values())
 
 
 def main() -> None:
@@ -151,10 +173,10 @@ def main() -> None:
     with torch.device("meta"):
         model = AIGVRewardModel(AIGVRewardConfig.from_dict(settings["config"]))
     reward = VideoReward(model)
-    reward.prepare(torch.zeros(2, 3, 64, 64, dtype=torch.uint8), fps=16.0)
+    most = view_bytes(reward)
     gc.freeze()  # a collection in a fork would copy every page of this process
     channel.send(ready={})
-    forks = Forks(channel, reward, settings["limits"])
+    forks = Forks(channel, reward, view_bytes=most, limits=settings["limits"])
     unread = b""
     while True:
         readable, _, _ = select.select([channel.incoming, *forks.jobs], [], [], forks.kill_late())

@@ -31,7 +31,7 @@ def run_job(
     Args:
         reward: prepares the views; its model may be without weights.
         message: `kind` ("file", "tensor", "png" or "split"), `path`, `out`, and what the kind
-            needs: `offset`, `shape`, `fps`; `items`.
+            needs: `offset`, `shape`, `fps`; `items` and `prompt`, the most videos and characters.
         limits: see `Forks`.
     """
     path = message["path"]
@@ -48,7 +48,7 @@ def run_job(
     except MemoryError:
         return _error("decode_limit", _memory(limits), path)
     except SafetensorError:
-        return _error("server_error", "the server cannot write the views; it may lack room", path)
+        return _error("server_error", "the server cannot write the views; free its disk", path)
     except OSError as error:
         return _error("decode_error", error.strerror or type(error).__name__, path)
     except RuntimeError as error:
@@ -112,6 +112,13 @@ def _split(
             "invalid_request",
             f"{len(videos)} videos, above the limit of {message['items']}; send fewer at once",
         )
+    for index, prompt in enumerate(prompts):
+        if len(prompt or "") > message["prompt"]:
+            raise ItemFailed(
+                "invalid_request",
+                f"prompt {index} has {len(prompt or '')} characters, above the limit of "
+                f"{message['prompt']}; shorten it",
+            )
     paths = []
     for index, video in enumerate(videos):
         paths.append(os.path.join(message["out"], f"video{index}"))

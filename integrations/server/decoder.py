@@ -89,6 +89,5 @@ class Decoder:
         assert self._config is not None
         names = ("frame_pixels", "video_pixels", "decode_memory", "decode_seconds")
         limits = {name: getattr(self.limits, name) for name in names}
-        limits["file_bytes"] = 2 * self.limits.body_bytes
         config = await self._config
         return {"config": config, "limits": limits, "spool": str(self.spool)}

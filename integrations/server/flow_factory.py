@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from starlette.requests import Request
 
-from aigv_reward.integrations.server.asked import LONGEST_PROMPT, Video
+from aigv_reward.integrations.server.asked import Video
 from aigv_reward.integrations.server.bodies import store
+from aigv_reward.integrations.server.content_type import content_type
 from aigv_reward.integrations.server.refusals import ItemFailed, RequestRefused
 from aigv_reward.integrations.server.scorer import Scorer
 from aigv_reward.integrations.server.spool import RequestFolder
@@ -35,22 +37,22 @@ async def compute_answer(
     Raises:
         RequestRefused: a body that is not as above, or a video that has no score.
     """
+    content_type(request)
     body = folder.path / "body"
     await store(request, folder, body)
+    size = folder.bytes
+    folder.hold(size)  # its videos, apart, have no more bytes than the body
     try:
         found = await while_connected(request, scorer.split(body, folder.path))
     except ItemFailed as error:
         raise RequestRefused(422, error.kind, error.message) from None
+    await asyncio.to_thread(body.unlink)
+    folder.give_back(size)
     fps = scorer.settings.fps
-    videos = []
-    for index, (path, prompt) in enumerate(zip(found["videos"], found["prompts"], strict=True)):
-        if len(prompt or "") > LONGEST_PROMPT:
-            raise RequestRefused(
-                422,
-                "invalid_request",
-                f"prompt {index} has {len(prompt)} characters, above the limit of {LONGEST_PROMPT}",
-            )
-        videos.append(Video(str(index), prompt, {"kind": "png", "path": path, "fps": fps}))
+    videos = [
+        Video(str(index), prompt, {"kind": "png", "path": path, "fps": fps})
+        for index, (path, prompt) in enumerate(zip(found["videos"], found["prompts"], strict=True))
+    ]
     weights = scorer.facts["weights"]
     with scorer.admitted(len(videos)):
         scored = scorer.score(videos, tuple(weights), folder.path)

@@ -21,8 +21,18 @@ WARM_FRAMES = (2, 3, 64, 64)
 class Scoring:
     """Scores views that the decoders left in files.
 
+    An error of one video is its own, whatever it is, unless it leaves the device unusable: a CUDA
+    context that has seen an illegal access fails for ever, also for what has done nothing wrong.
+    So after any error but those that say what is wrong with a video, a small video that has had
+    scores before is scored again. Where that fails the process is to end: with the error of the
+    video that did it where that is known, else without an answer, and the server has each video
+    scored alone by the process that follows.
+
     Args:
         reward: what to score with.
+
+    Attributes:
+        fatal: whether the process is of no use any more.
     """
 
     def __init__(self, reward: VideoReward) -> None:
@@ -43,6 +53,10 @@ class Scoring:
             views: files with the tensors of one video each.
             prompts: one or None a video.
             dimensions: what to score.
+
+        Raises:
+            MemoryError: this process has no memory left.
+            Exception: what several videos together raised, where the device is unusable after it.
         """
         found: list[dict[str, Any]] = [{} for _ in views]
         loaded = {}
@@ -51,13 +65,22 @@ class Scoring:
                 loaded[index] = load_file(path)
             except (OSError, SafetensorError):
                 found[index] = error_answer("decode_error", "its views are gone")
-        try:
-            batch = self._score(list(loaded.values()), [prompts[i] for i in loaded], dimensions)
-            for index, scores in zip(loaded, batch, strict=True):
-                found[index] = {"scores": scores}
-        except (ValueError, RuntimeError):
-            for index, tensors in loaded.items():
-                found[index] = self._alone(tensors, prompts[index], dimensions)
+        if len(loaded) > 1:
+            try:
+                together = [prompts[index] for index in loaded]
+                batch = self._score(list(loaded.values()), together, dimensions)
+                for index, scores in zip(loaded, batch, strict=True):
+                    found[index] = {"scores": scores}
+                return found
+            except MemoryError:
+                raise
+            except Exception as error:
+                if self._is_fatal(error):
+                    raise
+        for index, tensors in loaded.items():
+            found[index] = self._alone(tensors, prompts[index], dimensions)
+            if self.fatal and len(loaded) > 1:
+                raise RuntimeError(found[index]["error"]["message"])
         return found
 
     def _alone(
@@ -65,13 +88,27 @@ class Scoring:
     ) -> dict[str, Any]:
         try:
             return {"scores": self._score([tensors], [prompt], dimensions)[0]}
-        except ValueError as error:
-            return error_answer("invalid_item", str(error))
-        except torch.OutOfMemoryError:
-            return error_answer("model_error", "the model ran out of memory")
-        except RuntimeError as error:
-            self.fatal = True  # a device that failed once may fail for ever
+        except MemoryError:
+            raise
+        except Exception as error:
+            self.fatal = self._is_fatal(error)
+            if isinstance(error, ValueError):
+                return error_answer("invalid_item", str(error))
+            if isinstance(error, torch.OutOfMemoryError):
+                return error_answer("model_error", "the model ran out of memory")
             return error_answer("model_error", f"the model failed ({type(error).__name__})")
+
+    def _is_fatal(self, error: Exception) -> bool:
+        """Whether what has had scores before has none after an error."""
+        if isinstance(error, ValueError | torch.OutOfMemoryError):
+            return False
+        try:
+            self._score([vars(self.template)], [None], self.reward.dimensions)
+        except torch.OutOfMemoryError:
+            return False
+        except Exception:
+            return True
+        return False
 
     def _score(
         self,
@@ -79,8 +116,6 @@ class Scoring:
         prompts: Sequence[str | None],
         dimensions: Sequence[Any],
     ) -> list[dict[str, float]]:
-        if not tensors:
-            return []
         joined = {name: torch.cat([one[name] for one in tensors]) for name in tensors[0]}
         views = replace(self.template, **joined)
         values = self.reward.score_views(views, prompts, dimensions=dimensions)

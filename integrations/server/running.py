@@ -64,7 +64,7 @@ def serve(
 
 
 def _raise_open_files() -> None:
-    """As many as this process may have: each video of a request is a file while it arrives."""
+    """As many as this process may have: each connection is one, and each body that arrives."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):  # systems differ in what they call unlimited
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
-from aigv_reward.integrations.server.asked import Video
+from aigv_reward.integrations.server.asked import LONGEST_PROMPT, Video
 from aigv_reward.integrations.server.batcher import Batcher
 from aigv_reward.integrations.server.decoder import Decoder
 from aigv_reward.integrations.server.metrics import Metrics
@@ -151,7 +151,8 @@ class Scorer:
             ItemFailed: it is not what it should be.
         """
         job = {"kind": "split", "path": str(path), "out": str(folder)}
-        done: Message = await self.decoder.decode({**job, "items": self.limits.items})
+        most = {"items": self.limits.items, "prompt": LONGEST_PROMPT}
+        done: Message = await self.decoder.decode({**job, **most})
         return done
 
     async def _score(self, video: Video, dimensions: tuple[str, ...], folder: Path) -> Result:

@@ -20,7 +20,8 @@ class Limits:
     Attributes:
         body_bytes: of one request.
         json_bytes: of a request's JSON, without its videos.
-        spool_bytes: of all requests' bodies on disk together.
+        spool_bytes: of all requests' bodies on disk together; one of `/compute` counts twice while
+            it is taken apart.
         items: videos of one request.
         queue_items: videos of all requests that wait or are scored; beyond it the answer is 503.
         requests: that are open at once; beyond it the answer is 503.
@@ -35,7 +36,8 @@ class Limits:
         batch_seconds: that the model may take for one batch before it is started anew.
 
     Raises:
-        ValueError: a limit below 1, or fewer `queue_items` than `items`.
+        ValueError: a limit below 1, fewer `queue_items` than `items`, or `spool_bytes` without room
+            for two bodies.
     """
 
     body_bytes: int = 512 << 20
@@ -64,10 +66,10 @@ class Limits:
                 f"queue_items is {self.queue_items} and one request may hold {self.items} items; "
                 "raise queue_items or lower items"
             )
-        if self.spool_bytes < self.body_bytes:
+        if self.spool_bytes < 2 * self.body_bytes:
             raise ValueError(
-                f"spool_bytes is {self.spool_bytes} and one body may have {self.body_bytes}; "
-                "raise spool_bytes or lower body_bytes"
+                f"spool_bytes is {self.spool_bytes} and one body may have {self.body_bytes}, twice "
+                "that while it is taken apart; raise spool_bytes or lower body_bytes"
             )
 
 

@@ -40,7 +40,7 @@ class Spool:
         try:
             yield made
         finally:
-            self.bytes -= made.bytes
+            made.give_back(made.held)
             await asyncio.shield(asyncio.to_thread(shutil.rmtree, path, ignore_errors=True))
 
 
@@ -50,11 +50,34 @@ class RequestFolder:
     Attributes:
         path: the folder.
         bytes: how much of the request has arrived.
+        held: what is counted of the folder: that, and what is made of it.
     """
 
     def __init__(self, spool: Spool, path: Path) -> None:
         self.spool, self.path = spool, path
-        self.bytes = 0
+        self.bytes = self.held = 0
+
+    def hold(self, count: int) -> None:
+        """Count bytes that are in the folder, or will be.
+
+        Raises:
+            RequestRefused: the spool has no room for them.
+        """
+        self.held += count
+        self.spool.bytes += count
+        if self.spool.bytes > self.spool.limits.spool_bytes:
+            raise RequestRefused(
+                503,
+                "busy",
+                f"all bodies together have {self.spool.bytes} bytes, above the limit of "
+                f"{self.spool.limits.spool_bytes}; try again",
+                retry_after=2,
+            )
+
+    def give_back(self, count: int) -> None:
+        """Count bytes no longer."""
+        self.held -= count
+        self.spool.bytes -= count
 
     async def chunks(
         self, request: Request, *, most: int | None = None
@@ -90,13 +113,9 @@ class RequestFolder:
                     "at once",
                 ) from None
             self.bytes += len(chunk)
-            self.spool.bytes += len(chunk)
             if self.bytes > most:
                 raise _too_long(most)
-            if self.spool.bytes > limits.spool_bytes:
-                raise RequestRefused(
-                    503, "busy", "the server holds too many bodies; try again", retry_after=2
-                )
+            self.hold(len(chunk))
             yield chunk
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any, Final
 
 from aigv_reward.integrations.server.refusals import RequestRefused
+from aigv_reward.integrations.server.sent_json import read_json
 from aigv_reward.integrations.server.settings import Limits
 
 REQUEST_KEY: Final = "aigv_reward"
@@ -65,22 +65,28 @@ def parse_header(data: bytes, limits: Limits) -> TensorHeader:
 
     Args:
         data: prefix and header, `header_size` bytes.
-        limits: `body_bytes`, `frame_pixels`, `video_pixels`.
+        limits: `body_bytes`, `items`, `frame_pixels`, `video_pixels`.
 
     Raises:
         RequestRefused: not a safetensors header, no request in its metadata, a tensor that is not
             uint8 (T, H, W, 3), overlaps another, or is too large.
     """
     try:
-        declared = json.loads(data[PREFIX:])
-    except (ValueError, RecursionError):
-        raise refused("its header is not JSON") from None
+        declared = read_json(data[PREFIX:])
+    except ValueError as error:
+        raise refused(f"its header is {error}") from None
     if not isinstance(declared, dict):
         raise refused("its header is no JSON object")
     metadata = declared.pop("__metadata__", None)
     request = metadata.get(REQUEST_KEY) if isinstance(metadata, dict) else None
     if not isinstance(request, str):
         raise refused(f"its metadata has no text {REQUEST_KEY!r} with the request's JSON")
+    if len(declared) > limits.items:
+        raise RequestRefused(
+            413,
+            "too_large",
+            f"{len(declared)} tensors, above the limit of {limits.items}; send fewer at once",
+        )
     ends: list[tuple[int, int]] = []
     places = {}
     for name, entry in declared.items():

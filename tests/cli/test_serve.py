@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,9 +12,8 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from aigv_reward.integrations.server import ServerSettings
+from aigv_reward.integrations.server import Limits, ServerSettings
 
-AIGV = [sys.executable, "-m", "aigv_reward"]
 Run = Callable[..., Result]
 
 
@@ -92,6 +90,8 @@ def test_limits(told: Any) -> None:
     assert (limits.body_seconds, limits.decode_seconds) == (600.0, 90)
     assert (limits.request_seconds, limits.batch_seconds) == (1000.0, 400.0)
     assert limits.decode_memory == 4 << 30
+    # A small body holds few frames as tensors, and many as PNG.
+    assert told("--max-body", 1).limits.video_pixels == Limits.video_pixels
 
 
 def test_without_the_extra_it_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,15 +102,26 @@ def test_without_the_extra_it_is_named(run: Run, monkeypatch: pytest.MonkeyPatch
     assert 'serve needs fastapi: pip install "aigv-reward[server]"' in result.stderr
 
 
-def test_a_checkpoint_that_is_none() -> None:
-    ran = subprocess.run(
-        [*AIGV, "serve", "--port", "0", "--checkpoint", "no-such"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[-1].startswith(
+FAILING = """
+from aigv_reward.integrations.server.channel import Channel
+
+def main():
+    channel = Channel()
+    channel.send(failed=f"ValueError: unknown checkpoint {channel.receive()['checkpoint']!r}")
+"""
+
+
+def test_a_checkpoint_that_is_none(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the model's process says, as it does of such a checkpoint, in the place of it."""
+    (tmp_path / "failing").mkdir()
+    (tmp_path / "failing" / "model_child.py").write_text(FAILING)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("aigv_reward.integrations.server.scorer.HERE", "failing")
+    result = run("serve", "--port", 0, "--checkpoint", "no-such", tiny=False)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == (
         "aigv-reward: error: the server cannot start: ValueError: unknown checkpoint 'no-such'"
     )
-    assert "Traceback" not in ran.stderr
+    assert "Traceback" not in result.output

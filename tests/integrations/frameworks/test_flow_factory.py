@@ -208,6 +208,10 @@ def test_videos_of_different_sizes(plain: Any) -> None:
         ({"prompt": [], "video": []}, "has no list 'video'"),
         ({"prompt": ["a", "b"], "video": [[GREY]]}, "prompts is 2 entries for 1 videos"),
         ({"video": [[GREY]]}, "prompts is None for 1 videos"),
+        (
+            {"prompt": ["a", "a \ud83d"], "video": [[GREY], [GREY]]},
+            r"prompt\[1\] has a lone surrogate at character 2, which is half a character; send",
+        ),
         ({"prompt": ["a"], "video": [[]]}, r"video\[0\] is no list of frames"),
         ({"prompt": ["a"], "video": [GREY]}, r"video\[0\] is no list of frames"),
         ({"prompt": ["a"], "video": [[GREY, 3]]}, r"video\[0\]\[1\] is a int; send a PNG"),

@@ -39,7 +39,6 @@ LIMITS = {
     "decode_memory": 128 << 20,
     "decode_seconds": 3,
     "header_seconds": 3.0,
-    "body_seconds": 3.0,
 }
 
 RUN = """

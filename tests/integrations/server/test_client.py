@@ -28,7 +28,14 @@ GOOD = {"dimensions": ["overall"], "trained": ["overall"], "calibrated": False, 
 Answer = httpx.Response | Exception
 
 
-def asked(answers: list[Answer], use: Callable[[Any], Any], *, awaited: bool) -> tuple[Any, int]:
+def changed(*, score: str = "4.0", **fields: Any) -> str:
+    """A good answer but for one score, or some of its fields."""
+    return json.dumps({**GOOD, **fields}).replace("4.0", score)
+
+
+def asked(
+    answers: list[Answer], use: Callable[[Any], Any], *, awaited: bool, **options: Any
+) -> tuple[Any, int]:
     """What either client makes of a server's answers, and how often it asked."""
     left = list(answers)
 
@@ -36,16 +43,18 @@ def asked(answers: list[Answer], use: Callable[[Any], Any], *, awaited: bool) ->
         answer = left.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return httpx.Response(answer.status_code, content=answer.content)
+        coding = answer.headers.get("content-encoding", "identity")
+        headers = {"content-encoding": coding}
+        return httpx.Response(answer.status_code, headers=headers, content=answer.content)
 
-    options: Any = {"retries": QUICK, "transport": httpx.MockTransport(handler)}
+    options |= {"retries": QUICK, "transport": httpx.MockTransport(handler)}
     if not awaited:
-        with RemoteReward("http://server", **options) as remote:
+        with RemoteReward("http://user:secret@server:8000", **options) as remote:
             found = use(remote)
     else:
 
         async def main() -> Any:
-            async with AsyncRemoteReward("http://server", **options) as remote:
+            async with AsyncRemoteReward("http://user:secret@server:8000", **options) as remote:
                 return await use(remote)
 
         found = asyncio.run(main())
@@ -96,16 +105,75 @@ def test_a_refusal_is_final(status: int, awaited: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("hello", "not as a reward server does; check the address"),
-        ("[]", "not as a reward server does"),
-        (json.dumps(GOOD).replace("4.0", "NaN"), "not as a reward server does"),
-        (json.dumps(GOOD).replace("4.0", "Infinity"), "not as a reward server does"),
-        (json.dumps({**GOOD, "results": SCORES[:1]}), r"has no result for videos\[1\]"),
+        ("<html>", "'<html>' is no JSON object; check the address"),
+        ("[" * 100_000, r"'\[+\.\.\. is no JSON object"),
+        ("[]", "is no JSON object"),
+        (changed(score="NaN"), "is no JSON object"),
+        (changed(score="Infinity"), "is no JSON object"),
+        (changed(score="1e999"), r"overall of videos\[0\] is inf, no finite number"),
+        (changed(score="1e39"), r"is 1e\+39, no finite number"),  # infinite as a float32
+        (changed(score="1" * 400), r"is 11+\.\.\., no finite number"),
+        (changed(score="null"), "is None, no finite number"),
+        (changed(score="true"), "is True, no finite number"),
+        (changed(score='"4.0"'), "is '4.0', no finite number"),
+        (changed(results=SCORES[:1]), r"has no result for videos\[1\]"),
+        (changed(results=["4.0", "2.5"]), r"'results' is \['4.0', '2.5'\], no list of objects"),
+        (changed(results=[*SCORES, SCORES[0]]), "a result for '0', which was asked for at most"),
+        (changed(results=[*SCORES, {"id": "2"}]), "a result for '2', which was asked for at most"),
+        (changed(results=[{"id": "0"}, SCORES[1]]), r"videos\[0\] has neither scores nor an error"),
+        (changed(results=[{"id": "0", "error": "x"}]), "has neither scores nor an error"),
+        (changed(dimensions=None), "'dimensions' is None, no list of dimensions"),
+        (changed(dimensions=[]), "it scores no dimension"),
+        (changed(dimensions=["overall", "motion"]), "motion of videos.0. is None, no finite"),
+        (changed(trained="overall"), "'trained' is 'overall', no list of dimensions"),
+        (changed(trained=["motion"]), "no scores for 'motion', only for"),
+        (changed(calibrated=0), "'calibrated' is 0, neither true nor false"),
     ],
 )
 def test_what_is_no_answer(text: str, message: str, awaited: bool) -> None:
-    with pytest.raises(RewardUnavailable, match=message):
+    with pytest.raises(RewardUnavailable, match=message) as raised:
         asked([httpx.Response(200, text=text)], lambda remote: remote(FRAMES), awaited=awaited)
+    assert str(raised.value).startswith("http://server:8000/v1/score answers, but not as a reward")
+
+
+@both
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<html>", "'<html>' is no JSON object; check the address"),
+        ("[]", "is no JSON object"),
+        ('{"ok": true}', "'dimensions' is None, no list of dimensions"),
+    ],
+)
+def test_who_is_no_reward_server(text: str, message: str, awaited: bool) -> None:
+    with pytest.raises(RewardUnavailable, match=message) as raised:
+        asked([httpx.Response(200, text=text)], lambda remote: remote.info(), awaited=awaited)
+    assert str(raised.value).startswith("http://server:8000/v1/info answers, but not as a reward")
+
+
+@both
+@pytest.mark.parametrize("call", [lambda remote: remote(FRAMES), lambda remote: remote.info()])
+def test_an_answer_that_cannot_be_decoded(call: Callable[[Any], Any], awaited: bool) -> None:
+    answer = httpx.Response(200, content=b"junk")
+    answer.headers["content-encoding"] = "gzip"
+    message = r"http://server:8000/v1/.* its content cannot be decoded \(.*\); check the address"
+    with pytest.raises(RewardUnavailable, match=message):
+        asked([answer], call, awaited=awaited)
+
+
+def test_what_was_asked_for_is_answered() -> None:
+    answer = httpx.Response(200, json=GOOD)
+    with pytest.raises(RewardUnavailable, match=r"no scores for 'motion', only for \['overall'\]"):
+        asked([answer], lambda r: r.score(FRAMES, dimensions=["motion"]), awaited=False)
+
+
+def test_answers_of_two_checkpoints_are_not_one() -> None:
+    answers: list[Answer] = [
+        httpx.Response(200, json={**GOOD, "results": SCORES[:1], "score_version": "lite-2"}),
+        httpx.Response(200, json={**GOOD, "results": SCORES[1:], "score_version": "lite-3"}),
+    ]
+    with pytest.raises(RewardUnavailable, match="differ in score_version: lite-2, then lite-3"):
+        asked(answers, lambda remote: remote(FRAMES), awaited=False, most_videos=1)
 
 
 def test_a_checkpoint_that_was_trained_for_nothing() -> None:
@@ -119,6 +187,11 @@ def test_a_checkpoint_that_was_trained_for_nothing() -> None:
     [
         ([], {}, "videos is empty"),
         ("clip.mp4", {}, "one video that is not in a list"),
+        (
+            FRAMES,
+            {"dimensions": "overall"},
+            "dimensions is one string, 'overall'; wrap it",
+        ),
         (FRAMES, {"prompts": ["a"]}, "prompts has 1 entries for 2 videos"),
         (FRAMES, {"prompts": "ab"}, "prompts has one string for 2 videos"),
         (FRAMES, {"fps": [1.0]}, "fps has 1 entries for 2 videos"),

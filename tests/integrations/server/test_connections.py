@@ -7,10 +7,12 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+import pytest
 import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from aigv_reward.integrations.server import Limits
-from aigv_reward.integrations.server.connections import bounded_protocol
+from aigv_reward.integrations.server.connections import AT_ONCE, bounded_protocol
 
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -85,6 +87,27 @@ def test_a_body_that_nobody_reads_holds_no_connection() -> None:
         assert await ends(line, bytes(5000))
 
     within(Limits(header_seconds=0.3), use)
+
+
+def test_little_is_parsed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    receive = H11Protocol.data_received
+
+    def noting(self: H11Protocol, data: bytes) -> None:
+        sizes.append(len(data))
+        receive(self, data)
+
+    monkeypatch.setattr(H11Protocol, "data_received", noting)
+
+    async def use(connect: Any) -> None:
+        reader, writer = await connect()
+        writer.write(GET[:-2] + b"content-length: 2000000\r\n\r\n" + bytes(2_000_000))
+        await reader.readuntil(b"ok")
+        while sum(sizes) < 2_000_000:
+            await asyncio.sleep(0.01)
+
+    within(Limits(), use)
+    assert max(sizes) <= AT_ONCE
 
 
 def test_a_long_answer_is_waited_for() -> None:

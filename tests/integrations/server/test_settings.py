@@ -60,6 +60,7 @@ def test_other_systems(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ({"body_seconds": float("inf")}, "the limit body_seconds is inf"),
         ({"items": 9, "queue_items": 8}, "queue_items is 8 and one request may hold 9 items"),
         ({"body_bytes": 9, "spool_bytes": 8}, "spool_bytes is 8 and one body may have 9"),
+        ({"body_bytes": 9, "spool_bytes": 17}, "twice that while it is taken apart; raise spool"),
     ],
 )
 def test_limits_that_make_no_sense(options: dict[str, Any], message: str) -> None:
