@@ -122,9 +122,8 @@ def checked(frames: Tensor, value_range: tuple[float, float] = (0.0, 1.0)) -> Te
         ValueError: no pixels, or none in memory, another dtype, NaN or infinite pixels, or floats
             that lie outside the range by more than half of it.
     """
-    if frames.layout != torch.strided or frames.is_meta:
-        kind = "without memory" if frames.is_meta else str(frames.layout)
-        raise ValueError(f"frames are a tensor {kind}; pass a dense one that holds its pixels")
+    if frames.layout != torch.strided:
+        raise ValueError(f"frames are a tensor {frames.layout}; pass a dense one")
     if frames.numel() == 0:
         raise ValueError(
             f"frames of shape {tuple(frames.shape)} hold no pixels; pass 1 frame or more"
@@ -134,7 +133,12 @@ def checked(frames: Tensor, value_range: tuple[float, float] = (0.0, 1.0)) -> Te
     if not frames.is_floating_point() or frames.element_size() < 2:  # float8 cannot be widened
         raise ValueError(f"frames of dtype {frames.dtype}; pass uint8 0..255 or float 0..1")
     frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
-    least, most = (float(value) for value in torch.aminmax(frames.detach()))
+    try:
+        least, most = (float(value) for value in torch.aminmax(frames.detach()))
+    except RuntimeError as error:
+        if not frames.is_meta:
+            raise
+        raise ValueError("frames are on the meta device; pass a tensor with pixels") from error
     if not (np.isfinite(least) and np.isfinite(most)):
         raise ValueError("frames hold NaN or infinite pixels; they have no score")
     low, high = value_range

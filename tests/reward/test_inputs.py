@@ -178,10 +178,7 @@ def bad_videos() -> dict[str, tuple[object, str]]:
             "frames of dtype '>f4'; pass uint8 0..255 or float32 0..1",
         ),
         "sparse": (good.to_sparse(), "frames are a tensor torch.sparse_coo; pass a dense one"),
-        "meta": (
-            good.to("meta"),
-            "frames are a tensor without memory; pass a dense one that holds",
-        ),
+        "meta": (good.to("meta"), "frames are on the meta device; pass a tensor with pixels"),
         "float8": (good.to(torch.float8_e5m2), "frames of dtype torch.float8_e5m2; pass uint8"),
         "thin": (
             torch.zeros(1, 3, 1, 1 << 20, dtype=torch.uint8),
