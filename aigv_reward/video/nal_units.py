@@ -103,9 +103,9 @@ def _hevc_record(stored: bytes) -> Iterator[bytes]:
 
 def _turns(message: bytes) -> bool:
     """Whether one of the messages of an SEI unit is a display orientation."""
-    data = message.replace(b"\0\0\3", b"\0\0")
+    data = message.replace(b"\0\0\3", b"\0\0").rstrip(b"\0")
     at = 0
-    while at + 2 <= len(data) and data[at:].rstrip(b"\0") != b"\x80":
+    while at + 2 <= len(data):  # a last byte alone is the end of the unit
         numbers = [0, 0]
         for place in (0, 1):
             while data[at] == 255:

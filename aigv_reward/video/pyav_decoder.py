@@ -39,8 +39,8 @@ def decode(source: Source, facts: Probe, indices: Sequence[int]) -> Tensor:
     with open_stream(source) as (container, stream):
         for position, frame in enumerate(decoded(source, container, stream)):
             seen = position + 1
-            # an H.264 stream says it once, for the frames up to the next time
-            shown = orientation(source, frame) or shown
+            # a container says it of each frame, an H.264 stream once for those up to a key frame
+            shown = orientation(source, frame) or (UPRIGHT if frame.key_frame else shown)
             if found == len(indices):
                 if indices[-1] < facts.num_frames - 1:
                     break  # not read to the end: nothing to check there

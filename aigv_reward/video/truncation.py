@@ -12,6 +12,11 @@ from aigv_reward.video.source import Source
 
 _EBML, _SEGMENT, _CLUSTER = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67", b"\x1f\x43\xb6\x75"
 _UNKNOWN: Final = -1
+_BOXES: Final = (
+    *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"mfra", b"sidx", b"ssix", b"free", b"skip"),
+    *(b"wide", b"uuid", b"emsg", b"prft", b"meta", b"pdin", b"udta"),
+)
+"""What an MP4 file consists of."""
 
 
 def truncation(source: Source) -> str | None:
@@ -34,23 +39,25 @@ def truncation(source: Source) -> str | None:
 
 
 def _fragments(file: BinaryIO, size: int) -> str | None:
-    """References: ISO/IEC 14496-12, sections 4.2 and 8.8.4."""
-    fragmented, start, end, kind = False, 0, 0, b""
-    while size - end >= 8:
+    """Bytes that are no box end the search: FFmpeg will have its opinion on them.
+
+    References: ISO/IEC 14496-12, sections 4.2 and 8.8.4.
+    """
+    fragmented, end, last = False, 0, b""
+    while size - end >= 4:  # of fewer bytes nobody knows what they begin
         start = end
         file.seek(start)
         header = file.read(16)
         length, kind = int.from_bytes(header[:4]), header[4:8]
-        if length == 1:
+        if length == 1 and len(header) == 16:
             length = int.from_bytes(header[8:])
-        if length < 8:  # 0: up to the end of the file; otherwise no box
-            return None
+        if length < 8 or not any(box.startswith(kind) for box in _BOXES):
+            break  # 0: up to the end of the file
         fragmented |= kind == b"moof"
-        end = start + length
-    if fragmented and end != size:
-        at = start if end > size else end
-        return f"it is truncated: its {size} bytes end inside the MP4 box at byte {at}"
-    if kind == b"moof":
+        last, end = kind, start + length
+        if fragmented and end > size:
+            return f"it is truncated: its {size} bytes end inside the MP4 box at byte {start}"
+    if last == b"moof":
         return f"it is truncated: its {size} bytes end before the frames of the last MP4 fragment"
     return None
 

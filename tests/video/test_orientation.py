@@ -49,16 +49,23 @@ def test_mirror_images(name: str, clips: dict[str, Path], tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mkv"])
-def test_orientation_in_the_stream_holds_until_the_next(
+def test_orientation_in_the_stream_holds_until_the_next_key_frame(
     extension: str, clips: dict[str, Path], tmp_path: Path
 ) -> None:
-    """A message (SEI) on every 10th frame, 90 degrees anticlockwise as H.264 counts."""
-    metadata = "h264_metadata=display_orientation=insert:rotate=90"
-    path = remux(clips["h264"], tmp_path / f"a.{extension}", bitstream_filter=metadata)
-    expected = turned(read_video(clips["h264"]).frames, 270)
-    assert torch.equal(read_video(path).frames, expected)
-    few = read_frames(path, lambda number, fps: [5, 17])
-    assert torch.equal(few.frames, expected[few.indices])
+    """A message (SEI) before the first frame, anticlockwise as H.264 counts; every 10th is a key.
+
+    It ends with the coded video sequence (H.264, D.2.27).
+    """
+    plain = read_video(clips["h264"]).frames
+    for degrees in (90, 180):
+        metadata = f"h264_metadata=display_orientation=insert:rotate={degrees}"
+        path = remux(clips["h264"], tmp_path / f"{degrees}.{extension}", bitstream_filter=metadata)
+        expected = turned(plain, 360 - degrees)
+        few = read_frames(path, lambda number, fps: [5, 9])
+        assert torch.equal(few.frames, expected[few.indices])
+        later = read_frames(path, lambda number, fps: [10, 17])
+        assert torch.equal(later.frames, plain[later.indices])
+    assert torch.equal(read_video(path).frames, torch.cat([expected[:10], plain[10:]]))
     assert "a message within the stream turns its frames" in reason(path, "decord")
 
 
