@@ -135,5 +135,6 @@ def check_prompt(
         reward.tokenizer,
         reward.model.prompt_format,
         dimensions=dimensions,
+        rows=getattr(reward.model.config.text_config, "vocab_size", None),
         labels=[label],
     )

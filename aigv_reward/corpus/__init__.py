@@ -40,26 +40,27 @@ __all__ = [
     "write_report",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "CorpusRules": "aigv_reward.corpus.corpus_rules",
-        "ElsewhereSettings": "aigv_reward.corpus.elsewhere",
-        "Limits": "aigv_reward.corpus.limits",
-        "Meter": "aigv_reward.corpus.meter",
-        "PlannedRun": "aigv_reward.corpus.planned_run",
-        "PoolError": "aigv_reward.corpus.pool",
-        "Progress": "aigv_reward.corpus.meter",
-        "QualityFilter": "aigv_reward.corpus.quality_filter",
-        "Run": "aigv_reward.corpus.run_folder",
-        "ShardWorker": "aigv_reward.corpus.elsewhere",
-        "Summary": "aigv_reward.corpus.run_folder",
-        "TopK": "aigv_reward.corpus.corpus_rules",
-        "VideoByVideo": "aigv_reward.corpus.elsewhere",
-        "check_counts": "aigv_reward.corpus.planned_run",
-        "filter_run": "aigv_reward.corpus.filtering",
-        "plan_corpus": "aigv_reward.corpus.planned_run",
-        "score_corpus": "aigv_reward.corpus.corpus_run",
-        "write_report": "aigv_reward.corpus.report",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "CorpusRules": "aigv_reward.corpus.corpus_rules",
+            "ElsewhereSettings": "aigv_reward.corpus.elsewhere",
+            "Limits": "aigv_reward.corpus.limits",
+            "Meter": "aigv_reward.corpus.meter",
+            "PlannedRun": "aigv_reward.corpus.planned_run",
+            "PoolError": "aigv_reward.corpus.pool",
+            "Progress": "aigv_reward.corpus.meter",
+            "QualityFilter": "aigv_reward.corpus.quality_filter",
+            "Run": "aigv_reward.corpus.run_folder",
+            "ShardWorker": "aigv_reward.corpus.elsewhere",
+            "Summary": "aigv_reward.corpus.run_folder",
+            "TopK": "aigv_reward.corpus.corpus_rules",
+            "VideoByVideo": "aigv_reward.corpus.elsewhere",
+            "check_counts": "aigv_reward.corpus.planned_run",
+            "filter_run": "aigv_reward.corpus.filtering",
+            "plan_corpus": "aigv_reward.corpus.planned_run",
+            "score_corpus": "aigv_reward.corpus.corpus_run",
+            "write_report": "aigv_reward.corpus.report",
+        },
+    )

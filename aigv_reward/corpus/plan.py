@@ -14,7 +14,7 @@ from aigv_reward.corpus.item import Item
 
 FORMAT: Final = 1
 LARGEST_SHARD: Final = 256
-LIBRARIES: Final = ("torch", "transformers", "av", "decord", "numpy", "pyarrow")
+LIBRARIES: Final = ("torch", "transformers", "av", "numpy", "pyarrow")
 
 
 def shard_size_for(total: int) -> int:

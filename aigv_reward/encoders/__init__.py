@@ -26,7 +26,8 @@ __all__ = [
 FrameToken = Literal["cls", "pooled"]
 """Which output of a semantic tower stands for a frame."""
 
-__getattr__ = lazy_names(__name__, {"SemanticTower": "aigv_reward.encoders.semantic"})
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, {"SemanticTower": "aigv_reward.encoders.semantic"})
 
 
 def init_encoder_weights(module: nn.Module) -> None:

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AIGVRewardConfig", "AIGVRewardModel", "AIGVRewardOutput"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "AIGVRewardModel": "aigv_reward.model.modeling_aigv_reward",
-        "AIGVRewardOutput": "aigv_reward.model.modeling_aigv_reward",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "AIGVRewardModel": "aigv_reward.model.modeling_aigv_reward",
+            "AIGVRewardOutput": "aigv_reward.model.modeling_aigv_reward",
+        },
+    )

@@ -247,7 +247,7 @@ def _widths(name: str, values: Mapping[str, Any], cls: Any) -> dict[str, Any]:
     widths: dict[str, Any] = asdict(cls(**values))
     for field, value in widths.items():
         for number in value if isinstance(value, list | tuple) else (value,):
-            if not isinstance(number, int | float) or not number > 0:
+            if not isinstance(number, Real) or not float(number) > 0:
                 raise ValueError(f"{name} has {field} {value!r}; give numbers above 0")
     return widths
 

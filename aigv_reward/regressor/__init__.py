@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["LEVEL_WORDS", "LevelRegressor", "PromptFormat", "Question", "check_language_model"]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "LevelRegressor": "aigv_reward.regressor.llm",
-        "check_language_model": "aigv_reward.regressor.probe",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "LevelRegressor": "aigv_reward.regressor.llm",
+            "check_language_model": "aigv_reward.regressor.probe",
+        },
+    )

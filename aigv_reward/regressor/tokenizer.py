@@ -38,7 +38,10 @@ def check_tokenizer(
     Raises:
         ValueError: the tokenizer of another language model.
     """
-    largest = max(tokenizer.get_vocab().values(), default=-1)
+    # An added token, as for padding, may have no row: a prompt that holds it is refused.
+    added = tokenizer.get_added_vocab()
+    own = [number for word, number in tokenizer.get_vocab().items() if word not in added]
+    largest = max(own, default=-1)
     if rows is not None and largest >= rows:
         raise ValueError(
             f"the tokenizer has token ids up to {largest}, the language model knows 0..{rows - 1}; "

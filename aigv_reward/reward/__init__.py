@@ -24,15 +24,16 @@ __all__ = [
     "VideoReward",
 ]
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "Decision": "aigv_reward.reward.filter_rules",
-        "Draws": "aigv_reward.reward.windows",
-        "FilterRules": "aigv_reward.reward.filter_rules",
-        "LowerBoundReward": "aigv_reward.reward.lower_bound",
-        "RewardFn": "aigv_reward.reward.reward_fn",
-        "Scores": "aigv_reward.reward.scores",
-        "VideoReward": "aigv_reward.reward.video_reward",
-    },
-)
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        {
+            "Decision": "aigv_reward.reward.filter_rules",
+            "Draws": "aigv_reward.reward.windows",
+            "FilterRules": "aigv_reward.reward.filter_rules",
+            "LowerBoundReward": "aigv_reward.reward.lower_bound",
+            "RewardFn": "aigv_reward.reward.reward_fn",
+            "Scores": "aigv_reward.reward.scores",
+            "VideoReward": "aigv_reward.reward.video_reward",
+        },
+    )

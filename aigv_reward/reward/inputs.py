@@ -5,17 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence, Set
 from numbers import Integral, Real
-from typing import Any, BinaryIO, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from aigv_reward.video import Video
+from aigv_reward.video import Video, VideoSource
 
-VideoInput: TypeAlias = (
-    str | os.PathLike[str] | bytes | BinaryIO | Video | Tensor | np.ndarray | Sequence[Any]
-)
+VideoInput: TypeAlias = VideoSource | Video | Tensor | np.ndarray | Sequence[Any]
 Rates: TypeAlias = float | Sequence[float | None] | Tensor | np.ndarray | None
 Layout = Literal["btchw", "bcthw", "bthwc"]
 
@@ -24,7 +22,9 @@ OVERSHOOT = 0.5  # of the value range; an unclamped decoder stays well within it
 
 def is_source(video: VideoInput) -> bool:
     """Whether `video` has to be decoded: a path, bytes or a binary file object."""
-    return isinstance(video, str | bytes | os.PathLike) or hasattr(video, "read")
+    return isinstance(video, str | bytes | bytearray | memoryview | os.PathLike) or hasattr(
+        video, "read"
+    )
 
 
 def as_video(video: VideoInput, fps: float | None) -> tuple[Tensor, float | None]:
@@ -217,7 +217,7 @@ def video_count(videos: Sequence[VideoInput] | Tensor) -> int:
 
 def _is_listed(values: Any) -> bool:
     """Whether values are had by their place, and are not one string or bytes."""
-    one = isinstance(values, str | bytes | Mapping)
+    one = isinstance(values, str | bytes | bytearray | memoryview | Mapping)
     return not one and hasattr(values, "__len__") and hasattr(values, "__getitem__")
 
 

@@ -16,6 +16,7 @@ def prompt_ids(
     form: PromptFormat,
     *,
     dimensions: Sequence[Dimension],
+    rows: int | None = None,
     labels: Sequence[str] | None = None,
 ) -> list[list[int] | None]:
     """The token ids of each prompt; None for a video without one, or where nothing reads them.
@@ -27,11 +28,13 @@ def prompt_ids(
         tokenizer: of the checkpoint; None if it has none.
         form: of the checkpoint.
         dimensions: what is asked; prompts are read only if one of their questions takes them.
+        rows: tokens that the language model knows; None where its config does not say.
         labels: what an error calls each prompt; default prompts[0], prompts[1], ...
 
     Raises:
         ValueError: an entry that is no text; and, where prompts are read, one that no UTF-8 text
-            has, one that is too long, or a checkpoint without a tokenizer.
+            has, one that is too long or has a token that the model does not know, or a checkpoint
+            without a tokenizer.
     """
     names = labels or [f"prompts[{index}]" for index in range(len(prompts))]
     for text in prompts:
@@ -49,6 +52,11 @@ def prompt_ids(
     for text, name in zip(given, names, strict=True):
         if text is not None and text not in known:
             known[text] = _encode(text, tokenizer, form.max_prompt_tokens, name)
+            if rows is not None and max(known[text], default=0) >= rows:
+                raise ValueError(
+                    f"{name} has the token {tokenizer.decode([max(known[text])])!r}, which the "
+                    f"checkpoint's language model, with {rows} tokens, does not know; leave it out"
+                )
     return [None if text is None else known[text] for text in given]
 
 

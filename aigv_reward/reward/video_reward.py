@@ -387,7 +387,13 @@ class VideoReward:
         self, prompts: Sequence[str | None] | None, count: int, names: Sequence[Dimension]
     ) -> list[list[int] | None]:
         texts = per_video(prompts, count, "prompts")
-        return prompt_ids(texts, self.tokenizer, self.model.prompt_format, dimensions=names)
+        return prompt_ids(
+            texts,
+            self.tokenizer,
+            self.model.prompt_format,
+            dimensions=names,
+            rows=getattr(self.model.config.text_config, "vocab_size", None),
+        )
 
     def _asked(self, dimensions: Sequence[Dimension] | None) -> tuple[Dimension, ...]:
         if dimensions is None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import BinaryIO
 
 import torch
 from torch import Tensor
 
-from aigv_reward.video import VideoDecodeError, read_frames
+from aigv_reward.video import VideoDecodeError, VideoSource, read_frames
 from aigv_reward.views import (
     FramePlan,
     Views,
@@ -111,7 +110,7 @@ def window_views(
 
 
 def read_views(
-    source: str | os.PathLike[str] | bytes | BinaryIO,
+    source: VideoSource,
     sampling: ViewSampling,
     *,
     clips: int = 1,
@@ -151,9 +150,9 @@ def read_views(
     )
 
 
-def _name(source: str | os.PathLike[str] | bytes | BinaryIO) -> str:
+def _name(source: VideoSource) -> str:
     """What an error calls a file, as reading it does."""
-    if isinstance(source, bytes):
+    if isinstance(source, bytes | bytearray | memoryview):
         return "<bytes>"
     if isinstance(source, str | os.PathLike):
         return os.fspath(source)

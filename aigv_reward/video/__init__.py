@@ -2,6 +2,7 @@
 
 from aigv_reward.video.indices import FrameSampling
 from aigv_reward.video.reading import read_frames, read_video
+from aigv_reward.video.source import VideoSource
 from aigv_reward.video.video import SampledFrames, Video, VideoDecodeError
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "SampledFrames",
     "Video",
     "VideoDecodeError",
+    "VideoSource",
     "read_frames",
     "read_video",
 ]

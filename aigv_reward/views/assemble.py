@@ -118,15 +118,27 @@ def build_views(
 def _resized_clip(frames: Tensor, times: Tensor, side: int, sampling: ViewSampling) -> Tensor:
     """(B, len(times), 3, side, side); a frame that `times` repeats is resized once.
 
-    One by one, which copies none of the large ones.
+    One by one, which copies none of the large ones; of bytes on a CPU those of each video, which
+    have the quick kernel.
     """
+    if frames.shape[-2:] == (side, side):
+        return _take(frames, times)
     unique, inverse = times.unique(return_inverse=True)
     whole = frames.unbind(1)
-    small = [
-        resize(whole[time], (side, side), interpolation=sampling.interpolation)
-        for time in unique.tolist()
-    ]
-    return torch.stack([small[place] for place in inverse.tolist()], dim=1)
+    apart = frames.dtype == torch.uint8 and frames.device.type == "cpu"
+    small = []
+    for time in unique.tolist():
+        videos = whole[time].unbind(0) if apart else [whole[time]]
+        made = [resize(v, (side, side), interpolation=sampling.interpolation) for v in videos]
+        small.append(_stack(made, 0) if apart else made[0])
+    return _stack([small[place] for place in inverse.tolist()], 1)
+
+
+def _stack(images: list[Tensor], dim: int) -> Tensor:
+    """`torch.stack` of (..., 3, H, W) that keeps channels-last memory so."""
+    if images[0].stride(-3) != 1:
+        return torch.stack(images, dim)
+    return torch.stack([image.movedim(-3, -1) for image in images], dim).movedim(-1, -3)
 
 
 def _fragments(

@@ -43,4 +43,4 @@ def content_type(request: Request) -> tuple[str, dict[bytes, bytes]]:
         raise RequestRefused(
             415, "unknown_encoding", f"charset {charset[:80]!r}; send the body as utf-8"
         )
-    return kind.decode("latin-1").strip(), options
+    return kind.decode("latin-1").strip().lower(), options

@@ -28,7 +28,7 @@ from aigv_reward.integrations.server.decode_job import run_job
 from aigv_reward.integrations.server.refusals import error_answer
 
 MOST_DESCRIPTORS = 1024
-LONGEST_ANSWER = 32 << 20  # the prompts of a request with the most and longest ones fit
+LONGEST_ANSWER = 256 << 20  # the prompts of a request with the most and longest ones fit
 LONGEST_HEADER = 1 << 16  # of a file of views
 
 
@@ -73,7 +73,10 @@ class Forks:
         """Fork for a message."""
         number = message.pop("id")
         splits = message["kind"] == "split"  # what it writes was in the body
-        file_bytes = os.path.getsize(message["path"]) if splits else self.view_bytes
+        file_bytes = self.view_bytes
+        if splits:
+            with suppress(OSError):  # its client has gone, and the body with it: the fork says so
+                file_bytes = os.path.getsize(message["path"])
         end, written = os.pipe()
         pid = os.fork()
         if not pid:

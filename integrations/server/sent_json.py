@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 MOST_OUTSIDE: Final = 1 << 16
-"""Bytes outside the texts of a JSON: a request for 64 videos has fewer than 10,000."""
+"""Characters outside the texts of a JSON: a request for 64 videos has fewer than 10,000."""
 
 
 def read_json(sent: str | bytes) -> Any:

@@ -126,7 +126,7 @@ def sampling_of(num_frames):
         ),
         (
             {"sampling": ViewSampling.published().to_dict() | {"patch": "a"}},
-            "patch is 'a'; it must be at least 1",
+            "patch is 'a'; it must be a whole number of at least 1",
         ),
         ({"prompt": {"pieces": [], "questions": [], "level_ids": []}}, "field 'prompt' cannot be"),
         ({"calibration": {"overall": 3}, "calibration_set": "x"}, "field 'calibration' cannot be"),

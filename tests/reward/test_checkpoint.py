@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -189,12 +190,27 @@ def test_the_tokenizer_of_another_model_is_refused(
     for place, word in enumerate(words):
         word["content"] = contents[place - moved]
     if more:
-        words.append(words[-1] | {"id": words[-1]["id"] + 1, "content": "superb"})
+        values["model"]["vocab"]["superb"] = words[-1]["id"] + 1
     file.write_text(json.dumps(values))
     with pytest.raises(ValueError, match=rf"tokenizer\.json' does not fit its .*{message}"):
         VideoReward.from_pretrained(folder)
     with pytest.raises(ValueError, match=message):
         VideoReward(model, tokenizer=PreTrainedTokenizerFast(tokenizer_file=str(file)))
+
+
+def test_an_added_token_without_a_row_matters_in_prompts_alone(
+    model: AIGVRewardModel, tokenizer: PreTrainedTokenizerFast
+) -> None:
+    padded = copy.deepcopy(tokenizer)
+    padded.add_special_tokens({"pad_token": "<pad>"})
+    reward = VideoReward(model, tokenizer=padded)
+    frames = torch.rand(1, 4, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    plain = VideoReward(model, tokenizer=tokenizer).by_dimension(frames, ["a cat"])
+    found = reward.by_dimension(frames, ["a cat"])
+    assert all(torch.equal(found[name], plain[name]) for name in plain)
+    message = r"prompts\[0\] has the token '<pad>', which the checkpoint's language model, with \d+"
+    with pytest.raises(ValueError, match=message):
+        reward.by_dimension(frames, ["a <pad>"])
 
 
 def test_missing_weights_are_an_error(folder: Path) -> None:

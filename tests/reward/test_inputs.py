@@ -36,6 +36,8 @@ def test_every_kind_of_input_of_the_same_pixels_scores_the_same(
             str(path),
             path,
             path.read_bytes(),
+            bytearray(path.read_bytes()),
+            memoryview(path.read_bytes()),
             opened,
             io.BytesIO(path.read_bytes()),
             Video(frames, fps=10),
@@ -162,7 +164,6 @@ def bad_videos() -> dict[str, tuple[object, str]]:
         "inf": (infinite, "frames hold NaN or infinite pixels; they have no score"),
         "number": (3, "cannot read a video from int; pass a path, bytes, a Video"),
         "no frames": ([], "cannot read a video from list; pass a path, bytes, a Video"),
-        "bytearray": (bytearray(b"abc"), "cannot read a video from bytearray; pass a path"),
         "list of tensors": (list(good), "cannot read a video from list"),
         "pil and array": (
             [small, np.zeros((8, 8, 3), np.uint8)],

@@ -77,7 +77,7 @@ def test_missing_keys_are_refused_at_both_levels():
 
 @pytest.mark.parametrize("name", ["key_size", "grid", "patch", "fast_size"])
 def test_empty_sizes_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name} is 0; it must be at least 1"):
+    with pytest.raises(ValueError, match=f"{name} is 0; it must be a whole number of at least 1"):
         dataclasses.replace(TIMED, **{name: 0})
 
 

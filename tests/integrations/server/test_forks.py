@@ -79,6 +79,12 @@ def test_an_answer_without_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     assert "the decoder ended with SIGKILL" in told["message"]
 
 
+def test_a_body_whose_client_has_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The fork finds out; the process that forks goes on."""
+    job = {"kind": "split", "path": str(tmp_path / "none")}
+    assert answer(lambda *_: {"done": 1}, job, monkeypatch) == {"done": 1}
+
+
 def test_views_have_room_whatever_a_body_may_have(
     reward: VideoReward, clips: dict[str, Path], tmp_path: Path
 ) -> None:
