@@ -13,7 +13,9 @@ from aigv_reward.corpus.folders import VIDEO_SUFFIXES, videos_below
 from aigv_reward.corpus.item import Item, stamp_of
 from aigv_reward.corpus.lists import (
     LISTS,
+    PATHS,
     dataset_items,
+    has_video_column,
     is_saved_dataset,
     list_items,
     saved_dataset_items,
@@ -43,7 +45,8 @@ def find_corpus(inputs: Any, *, root: str | os.PathLike[str] | None = None) -> C
         inputs: one or several of: a folder (searched for videos by suffix; or one that datasets'
             `save_to_disk` wrote), a list (.csv, .jsonl, .parquet with a column `path` or `video`,
             `prompt` and any others), a webdataset .tar, a video file, a glob of any of these. Or
-            one `datasets.Dataset`.
+            one `datasets.Dataset`. A file that a glob and a list that it matches both name is the
+            row of the list, and the glob passes over lists without a column of videos.
         root: what relative paths of lists start from; default each list's own folder.
 
     Raises:
@@ -64,7 +67,6 @@ def find_corpus(inputs: Any, *, root: str | os.PathLike[str] | None = None) -> C
 
 
 def _items(name: str, root: str | os.PathLike[str] | None) -> Iterator[Item]:
-    suffix = os.path.splitext(name)[1].lower()
     if os.path.isdir(name):
         if is_saved_dataset(Path(name)):
             yield from saved_dataset_items(Path(name), root)
@@ -78,19 +80,47 @@ def _items(name: str, root: str | os.PathLike[str] | None) -> Iterator[Item]:
         for path in files:
             yield _file(os.path.relpath(path, name), path)
     elif glob.has_magic(name) and not os.path.lexists(name):
-        found = _matches(name)
-        if not found:
-            raise ValueError(f"glob {name!r} matches no file; quote it, and check it with ls")
-        for path in found:
-            yield from _items(path, root)
+        yield from _glob_items(name, root)
     elif not os.path.lexists(name):
         raise ValueError(f"input {name!r} does not exist; give a folder, glob, list or tar")
     elif is_tar(name):
         yield from tar_items(name)
-    elif suffix in LISTS:
+    elif _is_list(name):
         yield from list_items(Path(name), root)
     else:
         yield _file(name, name)
+
+
+def _is_list(name: str) -> bool:
+    return os.path.splitext(name)[1].lower() in LISTS
+
+
+def _glob_items(pattern: str, root: str | os.PathLike[str] | None) -> Iterator[Item]:
+    """The videos of all that a glob matches; those that its lists name come from there alone."""
+    found = _matches(pattern)
+    used = [path for path in found if not _is_list(path) or has_video_column(Path(path))]
+    if found and not used:
+        raise ValueError(
+            f"glob {pattern!r} matches only lists without a column of videos; name one "
+            f"{' or '.join(PATHS)}"
+        )
+    if not found and glob.glob(pattern, recursive=True):
+        raise ValueError(
+            f"glob {pattern!r} matches only folders that hold no video file "
+            f"({', '.join(sorted(VIDEO_SUFFIXES))}); name files of another suffix by a glob or a "
+            "list"
+        )
+    if not found:
+        raise ValueError(f"glob {pattern!r} matches no file; quote it, and check it with ls")
+    items = [(path, item) for path in used for item in _items(path, root)]
+    plain = {path for path in used if _is_plain(path)}
+    listed = {item.path for path, item in items if item.kind == "file" and path not in plain}
+    yield from (item for path, item in items if path not in plain or item.path not in listed)
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a path stands for a video file, and for no list, tar or data set."""
+    return not (os.path.isdir(path) or is_tar(path) or _is_list(path))
 
 
 def _matches(pattern: str) -> list[str]:

@@ -48,7 +48,7 @@ def open_item(item: Item, data: bytes | None = None) -> str | bytes:
         with open(item.path, "rb") as file:
             file.seek(item.offset)
             return file.read(item.size)
-    value = _row(os.fsdecode(item.path), item.stamp, item.offset)
+    value = _row(os.fsdecode(item.path), item.stamp, item.offset) or {}
     content = value.get("bytes")
     if content is None:
         raise ValueError(f"the row holds no bytes, and its file {value.get('path')!r} is not there")

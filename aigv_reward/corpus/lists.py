@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from aigv_reward.corpus.item import Item, Kind, extra_json, stamp_of
-from aigv_reward.corpus.parquet_list import parquet_rows
+from aigv_reward.corpus.parquet_list import parquet_columns, parquet_rows
 
 LISTS: Final = (".csv", ".jsonl", ".parquet")
 PATHS: Final = ("path", "video", "file_name", "filename")
@@ -24,11 +25,28 @@ def list_items(path: Path, root: Root) -> Iterator[Item]:
     """
     from aigv_reward.training.list_rows import read_rows  # torch comes with it
 
+    folder = Path(root) if root is not None else path.parent
     if path.suffix.lower() == ".parquet":
-        rows = parquet_rows(path, PATHS)
+        rows = parquet_rows(path, PATHS, lambda name: _is_there(name, folder))
     else:
         rows = ((row.place, row.cells) for row in read_rows(path))
-    yield from _row_items(rows, path, Path(root) if root is not None else path.parent)
+    yield from _row_items(rows, path, folder)
+
+
+def has_video_column(path: Path) -> bool:
+    """Whether a .csv, .jsonl or .parquet list has a column of videos, or cannot be read to tell."""
+    from aigv_reward.training.list_rows import read_rows
+
+    try:
+        if path.suffix.lower() == ".parquet":
+            return not set(PATHS).isdisjoint(parquet_columns(path))
+        if path.suffix.lower() == ".csv":  # the header alone: what is below it may be malformed
+            with open(path, encoding="utf-8-sig", newline="") as file:
+                header = next(filter(None, csv.reader(file)), [])
+                return not set(PATHS).isdisjoint(header)
+        return any(not set(PATHS).isdisjoint(row.cells) for row in read_rows(path))
+    except (OSError, ValueError, csv.Error):
+        return True
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -105,7 +123,7 @@ def _row_items(
         text, extra = (prompt or "").strip() or None, extra_json(cells)
         embedded = isinstance(value, Mapping)
         name = value.get("path") if isinstance(value, Mapping) else value
-        if isinstance(name, str) and name and (not embedded or _is_file(value, folder / name)):
+        if isinstance(name, str) and name and (not embedded or _is_file(value, folder)):
             file = _raw(os.path.abspath(folder / name), where)
             yield Item(_raw(name, where), "file", file, 0, 0, text, extra, stamp_of(file))
         elif embedded:
@@ -117,9 +135,14 @@ def _row_items(
         raise ValueError(f"list {label!r} has no rows; give at least one")
 
 
-def _is_file(value: Mapping[str, Any], path: Path) -> bool:
+def _is_file(value: Mapping[str, Any], folder: Path) -> bool:
     """Whether a row of a data set names a file instead of holding the bytes."""
-    return value.get("bytes") is None and os.path.exists(path)
+    return value.get("bytes") is None and _is_there(value.get("path"), folder)
+
+
+def _is_there(name: Any, folder: Path) -> bool:
+    """Whether what a row gives as the path of its video is that of a file."""
+    return isinstance(name, str) and bool(name) and os.path.exists(folder / name)
 
 
 def _readable(

@@ -96,8 +96,9 @@ def _held(
 
 def _cells(file: Any, group: int, leaf: str) -> Iterator[Any]:
     """A leaf of the column of videos for each row; of its bytes, whether there are any."""
-    video, _, name = leaf.rpartition(".")
-    for batch in file.iter_batches(LOOKED_AT, row_groups=[group], columns=[leaf]):
+    name = leaf.rpartition(".")[2]
+    size = {"batch_size": LOOKED_AT} if name == "bytes" else {}
+    for batch in file.iter_batches(row_groups=[group], columns=[leaf], **size):
         (videos,) = batch.columns
         cells = videos.field(name)
         yield from (cells.is_valid() if name == "bytes" else cells).to_pylist()

@@ -73,7 +73,7 @@ def build_views(
     """The three views of videos that share a plan.
 
     Only the plan's frames are resized, each once for all views of the same size; bytes stay
-    bytes until they are normalised, and channels-last memory stays channels-last.
+    bytes until they are normalised.
 
     Args:
         frames: (B, T, 3, H, W), uint8 in 0..255 or floating point in [0, 1].
@@ -128,17 +128,10 @@ def _resized_clip(frames: Tensor, times: Tensor, side: int, sampling: ViewSampli
     apart = frames.dtype == torch.uint8 and frames.device.type == "cpu"
     small = []
     for time in unique.tolist():
-        videos = whole[time].unbind(0) if apart else [whole[time]]
+        videos = whole[time].split(1 if apart else len(frames))
         made = [resize(v, (side, side), interpolation=sampling.interpolation) for v in videos]
-        small.append(_stack(made, 0) if apart else made[0])
-    return _stack([small[place] for place in inverse.tolist()], 1)
-
-
-def _stack(images: list[Tensor], dim: int) -> Tensor:
-    """`torch.stack` of (..., 3, H, W) that keeps channels-last memory so."""
-    if images[0].stride(-3) != 1:
-        return torch.stack(images, dim)
-    return torch.stack([image.movedim(-3, -1) for image in images], dim).movedim(-1, -3)
+        small.append(torch.cat(made) if apart else made[0])
+    return torch.stack([small[place] for place in inverse.tolist()], dim=1)
 
 
 def _fragments(

@@ -18,6 +18,7 @@ from light_scorer import light_run
 
 from aigv_reward.corpus.inputs import find_corpus
 from aigv_reward.corpus.item_source import open_item
+from aigv_reward.corpus.lists import list_items
 from aigv_reward.corpus.rows import extra_of
 
 
@@ -41,6 +42,7 @@ def test_folders_globs_and_files(tmp_path: Path) -> None:
         ("absent", "input .*absent' does not exist; give a folder, glob, list or tar"),
         ("*.xyz", r"glob .* matches no file; quote it"),
         ("empty", "folder .* holds no video file .*; name files of another suffix"),
+        ("empt*", "glob .* matches only folders that hold no video file .*; name files of another"),
         ("broken.tar", "is no tar that can be read in place .*; unpack it"),
         ("broken.parquet", "is no parquet file"),
         ("columns.csv", "line 2: no column of videos among clip, prompt; name one path or video"),
@@ -217,6 +219,29 @@ def test_the_bytes_in_a_list_are_scored_and_not_a_file_of_that_name(
     assert [open_item(one) for one in find_corpus(str(tmp_path / "b.parquet")).items] == [b"x"]
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_planning_a_list_keeps_no_bytes_in_memory(
+    tmp_path: Path, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "0.mp4").write_text("the file")
+    rows = [{"bytes": os.urandom(1 << 18), "path": f"{k}.mp4"} for k in range(not there, 20)]
+    rows[7]["bytes"] = None
+    pq.write_table(pa.table({"video": rows}), tmp_path / "l.parquet", compression="none")
+    del rows
+    read, batches = [], pq.ParquetFile.iter_batches
+
+    def spy(file: Any, *rest: Any, columns: list[str], **options: Any) -> Any:
+        read.extend(columns)
+        return batches(file, *rest, columns=columns, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", spy)
+    before, held = pa.total_allocated_bytes(), []
+    for _ in list_items(tmp_path / "l.parquet", None):
+        held.append(pa.total_allocated_bytes() - before)
+    assert len(held) == 19 + there and max(held) < 1 << 18
+    assert read == ["video.path", *["video.bytes"] * there, "video.path"]
+
+
 def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
     (tmp_path / "l.jsonl").write_text('{"path": "a.mp4", "aes": NaN, "x": [1, {"y": 1e999}]}\n')
     pq.write_table(pa.table({"path": ["a.mp4"], "aes": [float("nan")]}), tmp_path / "l.parquet")
@@ -254,14 +279,43 @@ def test_a_glob_leaves_nothing_out(tmp_path: Path) -> None:
         add(tar, "0.mp4", b"0")
     found = find_corpus(f"{tmp_path}/top/*").items
     assert [os.path.relpath(os.fsdecode(one.location), tmp_path) for one in found] == [
-        *("top/a.mp4", "top/l/x.mp4", "top/l/x.mp4"),  # of the folder and of the list
-        *("top/sub/b.mp4", "top/sub/deep/z.mp4", "top/t.tar/0.mp4"),
+        *("top/a.mp4", "top/l/x.mp4", "top/sub/b.mp4", "top/sub/deep/z.mp4", "top/t.tar/0.mp4")
     ]
     assert [one.prompt for one in found if one.prompt] == ["a cat"]
     assert names(f"{tmp_path}/top/sub/**") == [
         f"{tmp_path}/top/sub/b.mp4",
         f"{tmp_path}/top/sub/deep/z.mp4",
     ]
+
+
+def test_a_glob_over_a_folder_that_holds_its_list_scores_a_video_once(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.mp4").write_text(name)
+    rows = [{"path": f"{name}.mp4", "prompt": f"{name} {k}"} for k in (0, 1) for name in "ab"]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    found = find_corpus(f"{tmp_path}/*").items
+    assert [os.path.basename(one.path)[:1] for one in found] == [b"c", b"a", b"b", b"a", b"b"]
+    assert [one.prompt for one in found] == [None, "a 0", "b 0", "a 1", "b 1"]
+    assert len(names([f"{tmp_path}/*.mp4", tmp_path / "m.jsonl"])) == 7
+
+
+def test_a_glob_passes_over_lists_without_videos(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").write_text("a")
+    (tmp_path / "l.csv").write_text("step;loss\n1;0,5\n")
+    (tmp_path / "m.jsonl").write_text('{"step": 1}\n')
+    (tmp_path / "n.csv").write_text("")
+    pq.write_table(pa.table({"step": [1]}), tmp_path / "p.parquet")
+    assert names(f"{tmp_path}/*") == [f"{tmp_path}/a.mp4"]
+    with pytest.raises(ValueError, match=r"matches only lists without a column .* name one path"):
+        find_corpus(f"{tmp_path}/*.csv")
+    with pytest.raises(ValueError, match=r"line 1: no column of videos among step"):
+        find_corpus(str(tmp_path / "m.jsonl"))
+    (tmp_path / "m.jsonl").write_text('{"step": 1}\n{"path": "a.mp4"}\n')
+    with pytest.raises(ValueError, match=r"line 1: no column of videos among step"):
+        find_corpus(f"{tmp_path}/*")
+    (tmp_path / "m.jsonl").write_text("no JSON\n")
+    with pytest.raises(ValueError, match="line 1 is no JSON"):
+        find_corpus(f"{tmp_path}/*")
 
 
 def link(tar: tarfile.TarFile, name: str, target: str, kind: bytes) -> None:
@@ -284,26 +338,63 @@ def test_links_in_a_tar_are_videos_too(tmp_path: Path) -> None:
     ]
     assert [open_item(one) for one in items] == [b"content"] * 4
     assert {one.prompt for one in items} == {None}
-    for name, target, kind in (("out", "/x.mp4", tarfile.SYMTYPE), ("me", "me.mp4", b"1")):
-        with tarfile.open(tmp_path / f"{name}.tar", "w") as tar:
-            add(tar, "a.mp4", b"content")
-            link(tar, f"{name}.mp4", target, kind)
-        with pytest.raises(ValueError, match=f"'{name}.mp4' is a link to '{target}', which is not"):
-            find_corpus(str(tmp_path / f"{name}.tar"))
     with tarfile.open(tmp_path / "text.tar", "w") as tar:
         add(tar, "a.mp4", b"content")
-        link(tar, "a.txt", "b.txt", tarfile.LNKTYPE)
+        add(tar, "b.md", b"\xff")
+        link(tar, "a.txt", "b.md", tarfile.LNKTYPE)
     with pytest.raises(ValueError, match=r"'a.txt' cannot be read .*; repair or remove it"):
         find_corpus(str(tmp_path / "text.tar"))
 
 
+def test_links_to_what_is_not_in_a_tar_are_passed_over(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+            link(tar, f"out{kind!r}.mp4", "/x.mp4", kind)
+            link(tar, f"me{kind!r}.mp4", f"me{kind!r}.mp4", kind)
+        link(tar, "folder.mp4", "folder", tarfile.SYMTYPE)
+        link(tar, "folder", "", tarfile.DIRTYPE)
+        add(tar, "a.mp4", b"content")
+        link(tar, "a.json", "../a.json", tarfile.SYMTYPE)
+        link(tar, "a.txt", "b.txt", tarfile.LNKTYPE)
+        link(tar, "a.webm", "/x.webm", tarfile.SYMTYPE)
+    (item,) = find_corpus(str(tmp_path / "t.tar")).items
+    assert (item.name, item.prompt, open_item(item)) == ("t.tar/a.mp4", None, b"content")
+    with tarfile.open(tmp_path / "none.tar", "w") as tar:
+        add(tar, "a.txt", b"a cat")
+        link(tar, "a.mp4", "/x.mp4", tarfile.SYMTYPE)
+    with pytest.raises(ValueError, match=r"no video .*only links such as 'a.mp4' .*--dereference"):
+        find_corpus(str(tmp_path / "none.tar"))
+
+
+def test_a_video_and_links_to_it_in_one_sample_are_one_video(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "t.tar", "w") as tar:
+        link(tar, "a.mov", "a.mp4", tarfile.SYMTYPE)
+        add(tar, "a.mp4", b"first")
+        link(tar, "a.mkv", "a.mov", tarfile.SYMTYPE)
+        link(tar, "a.mp4", "a.mp4", tarfile.LNKTYPE)  # tar cf t.tar a.mp4 a.mp4
+        link(tar, "b.mp4", "a.mp4", tarfile.LNKTYPE)
+    one, two = find_corpus(str(tmp_path / "t.tar")).items
+    assert (one.name, two.name) == ("t.tar/a.mp4", "t.tar/b.mp4")
+    assert (open_item(one), open_item(two)) == (b"first", b"first")
+    with tarfile.open(tmp_path / "two.tar", "w") as tar:
+        add(tar, "a.mp4", b"1")
+        add(tar, "b.mp4", b"2")
+        link(tar, "a.mov", "b.mp4", tarfile.SYMTYPE)
+    with pytest.raises(ValueError, match=r"'a.mp4' and 'a.mov' are of one sample"):
+        find_corpus(str(tmp_path / "two.tar"))
+
+
 def test_a_video_that_a_tar_stores_in_parts_is_refused(tmp_path: Path) -> None:
-    with open(tmp_path / "a.mp4", "wb") as file:
-        file.truncate(1 << 20)
-        file.seek(1 << 20)
-        file.write(b"end")
-    command = ["tar", "-cSf", "t.tar", "a.mp4"]
-    if subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode:
-        pytest.skip("no tar that stores files sparsely")
-    with pytest.raises(ValueError, match=r"'a.mp4' is stored in parts, .* without --sparse"):
+    (tmp_path / "b.mp4").write_bytes(b"whole")
+    for name in ("a.mp4", "b.bin"):
+        with open(tmp_path / name, "wb") as file:
+            file.truncate(1 << 20)
+            file.seek(1 << 20)
+            file.write(b"end")
+    for name, packed in (("t.tar", ["a.mp4"]), ("other.tar", ["b.mp4", "b.bin"])):
+        command = ["tar", "-cSf", name, *packed]
+        if subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode:
+            pytest.skip("no tar that stores files sparsely")
+    with pytest.raises(ValueError, match=r"'a.mp4' is stored in parts; .* without --sparse"):
         find_corpus(str(tmp_path / "t.tar"))
+    assert names(str(tmp_path / "other.tar")) == ["other.tar/b.mp4"]

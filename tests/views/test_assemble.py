@@ -8,7 +8,6 @@ from aigv_reward.views import (
     FramePlan,
     Views,
     ViewSampling,
-    assemble,
     build_views,
     centre_offsets,
     enlarge_to,
@@ -250,13 +249,3 @@ def test_available_of_another_length_is_refused(noise):
             SAMPLING,
             available=torch.tensor([0, 1]),
         )
-
-
-def test_views_of_channels_last_bytes_are_resized_to_channels_last():
-    draw = torch.Generator().manual_seed(0)
-    frames = torch.randint(0, 256, (2, 9, 3, 30, 41), generator=draw, dtype=torch.uint8)
-    packed = frames.movedim(2, -1).contiguous().movedim(-1, 2)
-    times = torch.tensor([5, 1, 1, 4])
-    for given, stride in ((packed, 1), (frames, 100)):
-        small = assemble._resized_clip(given, times, 10, SAMPLING)
-        assert small.shape == (2, 4, 3, 10, 10) and small.stride(2) == stride
