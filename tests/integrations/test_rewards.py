@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +16,8 @@ from aigv_reward.integrations.rewards import scores_of, values_of
 
 
 @pytest.fixture(scope="module")
-def reward() -> VideoReward:
-    return VideoReward.from_pretrained()
+def reward(light_checkpoint: Path) -> VideoReward:
+    return VideoReward.from_pretrained(light_checkpoint)
 
 
 @pytest.fixture(scope="module")
@@ -61,8 +62,10 @@ def test_weights_replace_those_of_a_video_reward(reward: VideoReward, frames: Te
     assert reward.weights == {"overall": 1.0}
 
 
-def test_untrained_and_uncalibrated_dimensions_are_left_out(frames: Tensor) -> None:
-    reward = VideoReward.from_pretrained()
+def test_untrained_and_uncalibrated_dimensions_are_left_out(
+    light_checkpoint: Path, frames: Tensor
+) -> None:
+    reward = VideoReward.from_pretrained(light_checkpoint)
     config = reward.model.config
     config.trained = ["technical", "motion"]
     assert tuple(scores_of(reward, frames, None).values) == ("technical", "motion", "overall")
