@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,5 +16,6 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     known = set(sys.modules)
     monkeypatch.syspath_prepend(str(BENCHMARKS))
     yield BENCHMARKS
+    logging.disable(logging.NOTSET)  # scripts end with their process, and put nothing back
     for name in {path.stem for path in BENCHMARKS.glob("*.py")} - known:
         sys.modules.pop(name, None)
